@@ -1,0 +1,67 @@
+"""What can go wrong, and whether trying again can help.
+
+::
+
+    FinetunaError
+    ├── StructureError      the structure cannot be relaxed as given          (also a ValueError)
+    │   └── ElementError    an element that the surrogate or the parent lacks
+    ├── ParentError         the parent gave no usable label
+    ├── SurrogateError      the surrogate gave no usable prediction
+    ├── FineTuningError     learning from the labels failed
+    ├── CheckpointError     a run directory does not belong to this run
+    └── StoreError          results could not be written or found
+
+A wrong argument of a function or a spec is a plain ``ValueError`` or ``TypeError``.
+"""
+
+from __future__ import annotations
+
+
+class FinetunaError(Exception):
+    """Anything this package refuses or fails to do."""
+
+    retryable: bool = False
+    """Whether the same call may succeed when it is tried again."""
+
+
+class StructureError(FinetunaError, ValueError):
+    """The structure cannot be relaxed as given; the message says what to change."""
+
+
+class ElementError(StructureError):
+    """The structure holds elements that the surrogate or the parent does not know."""
+
+
+class ParentError(FinetunaError):
+    """The parent gave no usable label (it crashed, did not converge, or returned nonsense).
+
+    Parameters
+    ----------
+    message
+        What happened, with the engine's own words where it has some.
+    retryable
+        Whether asking again can help: true for a crash of the machine, false for an
+        electronic structure that does not converge.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class SurrogateError(FinetunaError):
+    """The surrogate gave no usable prediction; a broken model must not look certain."""
+
+
+class FineTuningError(FinetunaError):
+    """Learning from the labels failed; the labels themselves are safe on disk."""
+
+
+class CheckpointError(FinetunaError):
+    """A run directory is in use, damaged, or belongs to a run with another spec."""
+
+
+class StoreError(FinetunaError):
+    """Results could not be written to the store or found in it."""
+
+    retryable = True

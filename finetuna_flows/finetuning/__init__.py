@@ -1,0 +1,1 @@
+"""LEARN: what the parent's labels teach a surrogate."""

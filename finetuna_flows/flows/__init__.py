@@ -1,0 +1,1 @@
+"""JOBFLOW: all of it as Makers, Jobs and Flows."""

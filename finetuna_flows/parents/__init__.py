@@ -1,0 +1,1 @@
+"""LABEL: the reference calculations that the surrogate learns from."""

@@ -1,0 +1,165 @@
+"""The seams: what a user writes (specs) and what runs (surrogate, parent, criterion, tuner).
+
+A spec is frozen, MSONable and lives in a Maker's field; ``build()`` makes the live object on
+the machine that runs it. Live objects (models, processes, sockets) never cross a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
+
+from ase import Atoms
+
+from finetuna_flows.records import Decision, FitReport, Frame, History, Label, Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Spec(Protocol[T_co]):
+    """The user's words for something that runs."""
+
+    def build(self) -> T_co:
+        """Make the live object, here and now."""
+        ...
+
+
+class Surrogate(Protocol):
+    """A cheap model of the potential energy surface."""
+
+    @property
+    def elements(self) -> frozenset[str] | None:
+        """Symbols that it knows; None where it cannot be known beforehand."""
+        ...
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Energy and forces at one geometry; never changes the atoms.
+
+        Raises
+        ------
+        SurrogateError
+            If the prediction is not finite, or the geometry is one it cannot answer for.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainableSurrogate(Surrogate, Protocol):
+    """A surrogate with weights that gradient descent can change."""
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """Patterns of the parameter names that make its output head."""
+        ...
+
+    def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
+        """All weights with their names."""
+        ...
+
+    def prepare(self, atoms: Atoms) -> object:
+        """Turn a geometry into the model's own input, once, for many calls of `evaluate`."""
+        ...
+
+    def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
+        ...
+
+
+class Correction(Protocol):
+    """What labels teach on top of another prediction."""
+
+    def apply(self, atoms: Atoms, below: Prediction) -> Prediction:
+        """Correct the prediction `below`, which holds all that stands under this one."""
+        ...
+
+
+@runtime_checkable
+class CorrectableSurrogate(Surrogate, Protocol):
+    """A prior and an ordered stack of named corrections on top of it."""
+
+    @property
+    def prior(self) -> Surrogate:
+        """The surrogate at the bottom of the stack."""
+        ...
+
+    def correct(self, name: str, correction: Correction) -> None:
+        """Put `correction` in the place of the one called `name`, or on top of the stack."""
+        ...
+
+    def predict_below(self, name: str, atoms: Atoms) -> Prediction:
+        """Prediction of the prior and of the corrections under the one called `name`."""
+        ...
+
+
+class FineTuner(Protocol):
+    """Learns from labels; built round one surrogate, which it alone may change."""
+
+    def update(self, frames: Sequence[Frame]) -> FitReport:
+        """Learn from all labels so far, oldest first.
+
+        Raises
+        ------
+        FineTuningError
+            If nothing could be learned.
+        """
+        ...
+
+
+class TunerSpec(Protocol):
+    """The user's words for a tuner."""
+
+    def build(self, surrogate: CorrectableSurrogate) -> FineTuner:
+        """Make the tuner round `surrogate`.
+
+        Raises
+        ------
+        ValueError
+            If the surrogate cannot learn in this way; the message says which can.
+        """
+        ...
+
+
+class ParentCalculator(Protocol):
+    """The reference that labels geometries; a context manager that leaves nothing running."""
+
+    @property
+    def level(self) -> str:
+        """Level of theory in words, with the settings that decide its numbers."""
+        ...
+
+    @property
+    def elements(self) -> frozenset[str] | None:
+        """Symbols that it knows; None where it cannot be known beforehand."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def label(self, atoms: Atoms) -> Label:
+        """Energy and raw forces at one geometry; never changes the atoms.
+
+        Raises
+        ------
+        ParentError
+            If there is no usable answer; ``retryable`` says whether asking again can help.
+        """
+        ...
+
+
+class QueryCriterion(Protocol):
+    """Decides whether the parent is asked; pure: same past, same answer."""
+
+    def decide(self, past: History, atoms: Atoms, prediction: Prediction) -> Decision:
+        """Judge the geometry that comes after `past`."""
+        ...

@@ -1,0 +1,1 @@
+"""DECIDE: pure criteria that say when the parent is asked."""

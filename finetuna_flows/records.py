@@ -1,0 +1,364 @@
+"""The frozen values that travel through a relaxation, from one prediction to the whole run.
+
+A `Step` is one geometry: what the surrogate predicted, what was decided and why, what the
+parent said if it was asked, what was learned from that. A `History` is the steps so far, a
+`Relaxation` the finished run, whichever method produced it.
+
+Units: eV, Å, eV/Å, seconds. Shapes: n atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from ase import Atoms
+
+from finetuna_flows.errors import ParentError, SurrogateError
+from finetuna_flows.geometry import Array, Mask, fmax, free_components, moved
+
+
+class QueryReason(StrEnum):
+    """Why the parent was asked."""
+
+    FIRST = "first"
+    RELAXED = "relaxed"
+    EVERY_K = "every_k"
+    UNCERTAIN = "uncertain"
+    DISPLACED = "displaced"
+    ENDPOINT = "endpoint"
+    PARENT_DRIVEN = "parent_driven"
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return _QUERY_SENTENCES[self]
+
+
+_QUERY_SENTENCES = {
+    QueryReason.FIRST: "one of the first geometries of the run",
+    QueryReason.RELAXED: "the predicted forces are below the threshold, so the parent verifies",
+    QueryReason.EVERY_K: "enough steps have passed since the last label",
+    QueryReason.UNCERTAIN: "the surrogate is not certain of its forces",
+    QueryReason.DISPLACED: "an atom has moved far since the last label",
+    QueryReason.ENDPOINT: "nothing ends on a predicted force",
+    QueryReason.PARENT_DRIVEN: "the method asks the parent at every geometry",
+}
+
+
+class StopReason(StrEnum):
+    """Why a relaxation ended."""
+
+    CONVERGED = "converged"
+    MAX_STEPS = "max_steps"
+    MAX_PARENT_CALLS = "max_parent_calls"
+    MAX_WALL_TIME = "max_wall_time"
+    OPTIMIZER_GAVE_UP = "optimizer_gave_up"
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return _STOP_SENTENCES[self]
+
+
+_STOP_SENTENCES = {
+    StopReason.CONVERGED: "the parent's own forces are below the threshold",
+    StopReason.MAX_STEPS: "the allowed number of steps is used up",
+    StopReason.MAX_PARENT_CALLS: "the allowed number of parent calls is used up",
+    StopReason.MAX_WALL_TIME: "the allowed wall time is used up",
+    StopReason.OPTIMIZER_GAVE_UP: "the optimizer found no way down",
+}
+
+
+class Integrity(StrEnum):
+    """Whether the adsorbate is still what it was, and where it was."""
+
+    INTACT = "intact"
+    DESORBED = "desorbed"
+    DISSOCIATED = "dissociated"
+    CROSSED_VACUUM = "crossed_vacuum"
+    NO_ADSORBATE = "no_adsorbate"
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        return _INTEGRITY_SENTENCES[self]
+
+
+_INTEGRITY_SENTENCES = {
+    Integrity.INTACT: "the adsorbate kept its bonds and stayed on the surface",
+    Integrity.DESORBED: "the adsorbate no longer touches the surface",
+    Integrity.DISSOCIATED: "bonds within the adsorbate formed or broke",
+    Integrity.CROSSED_VACUUM: "the adsorbate went through the vacuum to another periodic image",
+    Integrity.NO_ADSORBATE: "no atom is tagged as adsorbate, so there was nothing to watch",
+}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a surrogate says of one geometry."""
+
+    energy: float
+    """eV; on the surrogate's own scale until a label has told the parent's."""
+    forces: Array
+    """eV/Å, shape (n, 3), on all atoms, constraints not applied."""
+    energy_std: float | None = None
+    """Standard deviation in eV; None where the surrogate does not know."""
+    forces_std: Array | None = None
+    """Standard deviations in eV/Å, shape (n, 3); None where the surrogate does not know."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not finite.
+
+        Raises
+        ------
+        SurrogateError
+            A broken model must not look certain.
+        """
+        for name in ("energy", "forces", "energy_std", "forces_std"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value).all():
+                raise SurrogateError(f"the surrogate predicts {name} that are not finite numbers")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the parent says of one geometry."""
+
+    energy: float
+    """eV; where the engine smears its electrons, extrapolated to zero width (VASP's E0)."""
+    forces: Array
+    """eV/Å, shape (n, 3), on all atoms, constraints not applied."""
+    free_energy: float | None = None
+    """eV; what the forces are the gradient of (VASP's F); None where the engine has none."""
+    scf_cycles: int | None = None
+    """Electronic iterations spent on this label; None where the engine does not say."""
+    wall_time: float = 0.0
+    """Seconds that the parent took."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not finite.
+
+        Raises
+        ------
+        ParentError
+            A calculation that returned nonsense is not a label.
+        """
+        for name in ("energy", "forces", "free_energy"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value).all():
+                raise ParentError(f"the parent returned {name} that are not finite numbers")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A geometry with its label: what a tuner learns from."""
+
+    atoms: Atoms
+    """With constraints and without calculator."""
+    label: Label
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to ask the parent, and every reason for it."""
+
+    reasons: tuple[QueryReason, ...] = ()
+
+    @property
+    def query(self) -> bool:
+        """Whether the parent is asked."""
+        return bool(self.reasons)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What one update of the surrogate did."""
+
+    tuner: str
+    n_frames: int
+    """Labels that took part."""
+    force_rmse_before: float
+    """eV/Å over the free components of those labels, before the update."""
+    force_rmse_after: float
+    """The same after the update."""
+    epochs: int | None = None
+    """Passes over the data; None for a closed form."""
+    wall_time: float = 0.0
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One geometry of a relaxation and all that happened there."""
+
+    index: int
+    positions: Array
+    """Å, shape (n, 3), not wrapped into the cell."""
+    decision: Decision
+    prediction: Prediction | None = None
+    """None where a method asks the parent alone."""
+    label: Label | None = None
+    """None where the parent was not asked."""
+    fit: FitReport | None = None
+    """None where nothing was learned."""
+    prediction_time: float = 0.0
+    """Seconds spent on the prediction."""
+    wall_time: float = 0.0
+    """Seconds spent on the whole step."""
+    replayed: bool = False
+    """Whether the step comes from the checkpoint of an earlier run."""
+
+    @property
+    def energy(self) -> float:
+        """What the optimizer was told, in eV: the parent's word where there is one."""
+        return self.word.energy
+
+    @property
+    def forces(self) -> Array:
+        """What the optimizer was told, in eV/Å, shape (n, 3)."""
+        return self.word.forces
+
+    @property
+    def word(self) -> Label | Prediction:
+        """The label where there is one, else the prediction."""
+        word = self.label or self.prediction
+        if word is None:
+            raise ValueError(f"step {self.index} holds neither a prediction nor a label")
+        return word
+
+    @property
+    def parent_time(self) -> float:
+        """Seconds that the parent took."""
+        return self.label.wall_time if self.label else 0.0
+
+    @property
+    def tuning_time(self) -> float:
+        """Seconds spent on learning."""
+        return self.fit.wall_time if self.fit else 0.0
+
+
+@dataclass
+class History(Sequence[Step]):
+    """The steps so far, and quick answers to what criteria and tuners ask of them."""
+
+    start: Atoms
+    """The geometry as it was given, with its constraints."""
+    _steps: list[Step] = field(default_factory=list)
+    _frames: list[Frame] = field(default_factory=list)
+    _labelled: list[int] = field(default_factory=list)
+
+    @cached_property
+    def free(self) -> Mask:
+        """Which components may move, shape (n, 3)."""
+        return free_components(self.start)
+
+    def append(self, step: Step) -> None:
+        """Add the newest step."""
+        if step.label is not None:
+            self._labelled.append(len(self._steps))
+            self._frames.append(Frame(self.at(step), step.label))
+        self._steps.append(step)
+
+    def at(self, step: Step) -> Atoms:
+        """The structure at a step, with constraints and without calculator."""
+        return moved(self.start, step.positions)
+
+    @property
+    def frames(self) -> Sequence[Frame]:
+        """The labelled geometries, oldest first."""
+        return self._frames
+
+    @property
+    def last_labelled(self) -> Step | None:
+        """The newest step with a label; None before the first."""
+        return self._steps[self._labelled[-1]] if self._labelled else None
+
+    @property
+    def steps_since_label(self) -> int:
+        """Steps after the newest label; all steps before the first."""
+        return len(self._steps) - (self._labelled[-1] + 1 if self._labelled else 0)
+
+    @property
+    def parent_calls(self) -> int:
+        """Labels asked of the parent, replayed ones included."""
+        return len(self._labelled)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | Sequence[Step]:
+        return self._steps[index]
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """One finished relaxation: what every method ends in and every comparison starts from."""
+
+    method: str
+    """Short name of how it was relaxed, such as ``online`` or ``BFGS``."""
+    level: str
+    """Level of theory of the parent, in words."""
+    start: Atoms
+    """The geometry as it was given, with its constraints."""
+    steps: tuple[Step, ...]
+    stop_reason: StopReason
+    fmax_threshold: float
+    """eV/Å that the parent's forces had to reach."""
+    integrity: Integrity
+    """Of the adsorbate at the endpoint, against the start."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the parent's own forces at the endpoint are below the threshold."""
+        return self.stop_reason is StopReason.CONVERGED
+
+    @cached_property
+    def labelled(self) -> tuple[Step, ...]:
+        """The steps that the parent labelled: the ledger of parent calls."""
+        return tuple(step for step in self.steps if step.label is not None)
+
+    @property
+    def endpoint(self) -> Step | None:
+        """The newest geometry that the parent labelled; None if it never was asked."""
+        return self.labelled[-1] if self.labelled else None
+
+    @cached_property
+    def final(self) -> Atoms:
+        """The structure at the endpoint; the start if there is none."""
+        return moved(self.start, self.endpoint.positions) if self.endpoint else self.start
+
+    @property
+    def energy(self) -> float | None:
+        """The parent's energy at the endpoint in eV; None if it never was asked."""
+        return self.endpoint.energy if self.endpoint else None
+
+    @property
+    def fmax(self) -> float | None:
+        """The parent's largest free force at the endpoint in eV/Å; None if never asked."""
+        if self.endpoint is None:
+            return None
+        return fmax(self.endpoint.forces, free_components(self.start))
+
+    @property
+    def parent_calls(self) -> int:
+        """Labels that this relaxation rests on, replayed ones included."""
+        return len(self.labelled)
+
+    @property
+    def scf_cycles(self) -> int | None:
+        """Electronic iterations over all labels; None if one of them does not say."""
+        return _total(step.label.scf_cycles for step in self.labelled if step.label)
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known or not known else sum(n for n in known if n is not None)

@@ -1,0 +1,1 @@
+"""REPEAT: predict, decide, label, learn and move until the parent confirms the minimum."""

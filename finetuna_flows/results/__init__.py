@@ -1,0 +1,1 @@
+"""OUT: documents, the store that keeps them, and their comparison."""

@@ -1,0 +1,60 @@
+"""Facts about this machine; science lives in specs and Maker fields.
+
+Each field is read from the environment (``FINETUNA_FLOWS_STORE_PATH=…``) or from
+``~/.finetuna_flows.yaml`` (another file: ``FINETUNA_FLOWS_CONFIG_FILE``). Keys that are not
+fields are errors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+PREFIX = "FINETUNA_FLOWS_"
+
+
+def config_file() -> Path:
+    """Where the yaml file with settings is looked for."""
+    return Path(os.environ.get(f"{PREFIX}CONFIG_FILE", "~/.finetuna_flows.yaml")).expanduser()
+
+
+class Settings(BaseSettings):
+    """Where things are on this machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+    store_path: Path = Field(default_factory=lambda: user_data_path("finetuna_flows") / "store")
+    """Folder of the local results store, used when jobflow has no store configured."""
+
+    device: str = "cpu"
+    """Where torch surrogates run: ``cpu``, ``cuda``, ``cuda:1``."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of torch and of the linear algebra in one process."""
+
+    vasp_command: str | None = None
+    """Shell command that starts VASP; unset means that there is none here."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the yaml file."""
+        yaml = YamlConfigSettingsSource(settings_cls, yaml_file=config_file())
+        return init_settings, env_settings, yaml

@@ -1,0 +1,1 @@
+"""IN: read, check, prepare and build structures, and watch their bonds."""

@@ -1,0 +1,1 @@
+"""PREDICT: cheap models of the energy surface, and the sum of a prior and its corrections."""
