@@ -1,0 +1,143 @@
+"""Make a structure ready: fix its bottom, tag slab and adsorbate, shake it a little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from ase import Atoms
+from monty.json import MSONable
+
+from finetuna_flows.errors import StructureError
+from finetuna_flows.geometry import free_components, moved
+from finetuna_flows.structures.constraints import constraints_from
+from finetuna_flows.structures.surface import LAYER_TOLERANCE, heights, layers
+
+
+class Tag(IntEnum):
+    """What an atom is, by the convention of the Open Catalyst Project's OC20."""
+
+    SUBSURFACE = 0
+    SURFACE = 1
+    ADSORBATE = 2
+
+
+def fix_bottom_layers(atoms: Atoms, n_layers: int, tolerance: float = LAYER_TOLERANCE) -> Atoms:
+    """Fix the lowest layers of the slab, besides what is fixed already.
+
+    Parameters
+    ----------
+    atoms
+        Atoms tagged as adsorbate belong to no layer.
+    n_layers
+        How many to fix.
+    tolerance
+        Å; a wider gap between neighbouring heights separates two layers.
+
+    Raises
+    ------
+    StructureError
+        If the slab has fewer layers.
+    """
+    if n_layers < 0:
+        raise ValueError(f"`n_layers` is {n_layers} but must not be negative")
+    slab = np.flatnonzero(atoms.get_tags() != Tag.ADSORBATE)
+    layer = layers(heights(atoms[slab]), tolerance)
+    found = int(layer.max(initial=-1)) + 1
+    if n_layers > found:
+        raise StructureError(
+            f"`n_layers` is {n_layers} but the slab has {found} (heights more than {tolerance:g} Å "
+            "apart make two layers); fix fewer"
+        )
+    free = free_components(atoms)
+    free[slab[layer < n_layers]] = False
+    fixed: Atoms = atoms.copy()
+    fixed.set_constraint(constraints_from(free))
+    return fixed
+
+
+def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> Atoms:
+    """Tag atoms as OC20 does: 0 a fixed atom of the slab, 1 a free one, 2 the adsorbate.
+
+    Parameters
+    ----------
+    atoms
+        With the constraints it is to have; an atom that is fixed in part counts as free.
+    adsorbate_indices
+        The adsorbate; None: the atoms that are tagged so already.
+    """
+    tags = np.where(free_components(atoms).any(axis=1), Tag.SURFACE, Tag.SUBSURFACE)
+    if adsorbate_indices is None:
+        adsorbate = np.flatnonzero(atoms.get_tags() == Tag.ADSORBATE)
+    else:
+        adsorbate = np.asarray(adsorbate_indices, dtype=np.int64)
+        outside = adsorbate[(adsorbate < 0) | (adsorbate >= len(atoms))]
+        if len(outside):
+            raise ValueError(
+                f"adsorbate index is {outside[0]} but must be from 0 to {len(atoms) - 1}"
+            )
+    tags[adsorbate] = Tag.ADSORBATE
+    tagged: Atoms = atoms.copy()
+    tagged.set_tags(tags)
+    return tagged
+
+
+def rattle(atoms: Atoms, stdev: float, seed: int) -> Atoms:
+    """Displace every free component by a normal deviate.
+
+    Parameters
+    ----------
+    atoms
+        Fixed components stay.
+    stdev
+        Å.
+    seed
+        Of the generator; atom i gets the same deviate whatever is fixed.
+    """
+    if not stdev >= 0:
+        raise ValueError(f"`stdev` is {stdev} but must not be negative")
+    noise = np.random.default_rng(seed).normal(0.0, stdev, (len(atoms), 3))
+    return moved(atoms, atoms.positions + np.where(free_components(atoms), noise, 0.0))
+
+
+@dataclass(frozen=True)
+class Preparation(MSONable):
+    """What to do with a structure before it is relaxed; as it stands, nothing."""
+
+    adsorbate: tuple[int, ...] | None = None
+    """Indices of the adsorbate; None: what the structure's tags say."""
+    fixed_layers: int = 0
+    """How many layers of the slab to fix from below."""
+    layer_tolerance: float = LAYER_TOLERANCE
+    """Å; a wider gap between neighbouring heights separates two layers."""
+    rattle: float = 0.0
+    """Å; standard deviation of the random displacement of the free atoms."""
+    seed: int = 0
+    """Of the random displacement."""
+
+    def __post_init__(self) -> None:
+        if self.adsorbate is not None:
+            object.__setattr__(self, "adsorbate", tuple(self.adsorbate))
+        if self.fixed_layers < 0:
+            raise ValueError(f"`fixed_layers` is {self.fixed_layers} but must not be negative")
+        if not self.rattle >= 0:
+            raise ValueError(f"`rattle` is {self.rattle} but must not be negative")
+
+    def apply(self, atoms: Atoms) -> Atoms:
+        """Tag, fix, tag what is fixed, displace.
+
+        Raises
+        ------
+        StructureError
+            If the slab has fewer layers than are to be fixed.
+        """
+        prepared: Atoms = atoms.copy()
+        if self.adsorbate is not None:
+            prepared = tag_atoms(prepared, self.adsorbate)
+        if self.fixed_layers:
+            prepared = tag_atoms(
+                fix_bottom_layers(prepared, self.fixed_layers, self.layer_tolerance)
+            )
+        return rattle(prepared, self.rattle, self.seed) if self.rattle else prepared
