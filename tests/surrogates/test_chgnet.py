@@ -1,0 +1,119 @@
+"""CHGNet: the laws within single precision, and its own calculator as the reference."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from ase import Atoms
+from chgnet.model.dynamics import CHGNetCalculator
+from monty.json import MontyDecoder, MontyEncoder
+
+from finetuna_flows.errors import SurrogateError
+from finetuna_flows.protocols import Surrogate, TrainableSurrogate
+from finetuna_flows.surrogates.chgnet import CHGNetSurrogate
+from finetuna_flows.surrogates.specs import CHGNetSpec
+from tests.contracts.surrogate import SurrogateContract
+from tests.surrogates.structures import slab, water
+
+
+@cache
+def chgnet() -> CHGNetSurrogate:
+    return CHGNetSurrogate()
+
+
+class TestCHGNet(SurrogateContract):
+    step = 2e-3  # single precision rounds energies by 1e-5 eV
+    energy_tolerance = 1e-4
+    force_tolerance = 1e-4
+    difference_tolerance = 3e-3
+
+    def surrogate(self) -> Surrogate:
+        return chgnet()
+
+    def periodic(self) -> Atoms:
+        return slab()
+
+    def molecule(self) -> Atoms:
+        return water()
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Converting a tensor with requires_grad=True to a scalar:UserWarning"
+)
+def test_its_own_calculator_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    atoms = slab()
+    atoms.set_constraint()
+    atoms.pbc = True  # the calculator knows nothing else; the vacuum is wider than the cutoff
+    atoms.calc = CHGNetCalculator(use_device="cpu", on_isolated_atoms="ignore")
+    ours = chgnet().predict(slab())
+    assert ours.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-4)
+    assert ours.forces == pytest.approx(atoms.get_forces(), abs=1e-4)
+
+
+def test_it_is_trainable_with_all_weights_at_rest() -> None:
+    assert isinstance(chgnet(), TrainableSurrogate)
+    assert not any(weight.requires_grad for _, weight in chgnet().named_parameters())
+
+
+def test_loading_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    CHGNetSpec().build()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_it_knows_hydrogen_to_plutonium() -> None:
+    known = chgnet().elements
+    assert len(known) == 94
+    assert {"H", "Pu"} <= known
+    assert "Am" not in known
+
+
+def test_a_molecule_needs_no_box() -> None:
+    boxed = water()
+    boxed.set_cell([25.0] * 3)
+    boxed.center()
+    boxed.pbc = True
+    assert chgnet().predict(water()).energy == pytest.approx(
+        chgnet().predict(boxed).energy, abs=1e-4
+    )
+
+
+def test_a_lone_atom_feels_no_force() -> None:
+    prediction = chgnet().predict(Atoms("H"))
+    assert np.isfinite(prediction.energy)
+    assert np.array_equal(prediction.forces, np.zeros((1, 3)))
+
+
+def test_a_distant_atom_adds_its_own_energy() -> None:
+    together = water() + Atoms("H", [[0, 0, 30]])
+    prediction = chgnet().predict(together)
+    alone = chgnet().predict(water()).energy + chgnet().predict(Atoms("H")).energy
+    assert prediction.energy == pytest.approx(alone, abs=1e-4)
+    assert np.array_equal(prediction.forces[-1], np.zeros(3))
+
+
+def test_an_unknown_element_is_refused() -> None:
+    with pytest.raises(SurrogateError, match="CHGNet does not know Am; it knows"):
+        chgnet().predict(Atoms("Am2", [[0, 0, 0], [0, 0, 3]]))
+
+
+def test_two_atoms_at_one_place_are_refused() -> None:
+    with pytest.raises(SurrogateError, match="energy that are not finite"):
+        chgnet().predict(Atoms("Cu2", np.zeros((2, 3))))
+
+
+def test_what_was_not_prepared_is_refused() -> None:
+    with pytest.raises(TypeError, match="got a Atoms but needs what `prepare` returns"):
+        chgnet().evaluate(water())
+
+
+def test_spec_survives_json() -> None:
+    spec = CHGNetSpec(model="r2scan")
+    assert json.loads(json.dumps(spec, cls=MontyEncoder), cls=MontyDecoder) == spec
+
+
+def test_weights_that_are_not_released_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`model` is '9' but CHGNet's package ships 0.3.0"):
+        CHGNetSpec(model="9")
