@@ -1,0 +1,30 @@
+"""Ask where the structure has left the neighbourhood of the last label."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ase import Atoms
+from monty.json import MSONable
+
+from finetuna_flows.geometry import largest_displacement
+from finetuna_flows.records import Decision, History, Prediction, QueryReason
+
+
+@dataclass(frozen=True)
+class Displacement(MSONable):
+    """Ask when an atom has moved far since the last label; before the first, since the start."""
+
+    distance: float = 0.5
+    """Å, by the minimum image. A guess: about a third of a bond."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.distance < math.inf:
+            raise ValueError(f"`distance` is {self.distance} but must be a positive number of Å")
+
+    def decide(self, past: History, atoms: Atoms, prediction: Prediction) -> Decision:
+        """Compare the farthest way of an atom with the distance."""
+        known = past.last_labelled.positions if past.last_labelled else past.start.positions
+        far = largest_displacement(known, atoms.positions, past.start) >= self.distance
+        return Decision((QueryReason.DISPLACED,) if far else ())

@@ -1,0 +1,87 @@
+"""Ask where the surrogate does not trust its own forces."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ase import Atoms
+from monty.json import MSONable
+
+from finetuna_flows.errors import SurrogateError
+from finetuna_flows.geometry import fmax
+from finetuna_flows.records import Decision, History, Prediction, QueryReason
+
+ASK = Decision((QueryReason.UNCERTAIN,))
+GO_ON = Decision()
+
+
+@dataclass(frozen=True)
+class StaticTolerance(MSONable):
+    """Ask when the spread of predicted forces exceeds a fixed value."""
+
+    force_std: float
+    """eV/Å that the standard deviation of a free atom's force (a vector's length) may reach."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.force_std < math.inf:
+            raise ValueError(
+                f"`force_std` is {self.force_std} but must be a positive number of eV/Å"
+            )
+
+    def decide(self, past: History, atoms: Atoms, prediction: Prediction) -> Decision:
+        """Compare the worst free atom's spread with the tolerance.
+
+        Raises
+        ------
+        SurrogateError
+            If the surrogate has learned from a label and still does not know its uncertainty.
+        """
+        spread = worst_spread(past, prediction)
+        return ASK if spread is None or spread > self.force_std else GO_ON
+
+
+@dataclass(frozen=True)
+class DynamicTolerance(MSONable):
+    """Ask when the spread of predicted forces exceeds a fraction of the largest one.
+
+    Generous far from the minimum, strict near it.
+    """
+
+    fraction: float
+    """Of the largest predicted force on a free atom."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < math.inf:
+            raise ValueError(f"`fraction` is {self.fraction} but must be a positive number")
+
+    def decide(self, past: History, atoms: Atoms, prediction: Prediction) -> Decision:
+        """Compare the worst free atom's spread with the largest free force.
+
+        Raises
+        ------
+        SurrogateError
+            If the surrogate has learned from a label and still does not know its uncertainty.
+        """
+        spread = worst_spread(past, prediction)
+        tolerance = self.fraction * fmax(prediction.forces, past.free)
+        return ASK if spread is None or spread > tolerance else GO_ON
+
+
+def worst_spread(past: History, prediction: Prediction) -> float | None:
+    """Largest standard deviation of a free atom's force in eV/Å; None before there can be one.
+
+    Raises
+    ------
+    SurrogateError
+        If there is a label to have learned from and still no uncertainty.
+    """
+    if prediction.forces_std is not None:
+        return fmax(prediction.forces_std, past.free)
+    if past.last_labelled is None:
+        return None
+    raise SurrogateError(
+        f"the surrogate gives no uncertainty of its forces after {past.parent_calls} label(s), "
+        "but the query criterion needs one; use a tuner that knows it (ResidualGPSpec) or "
+        "another criterion (RelaxedOnly, EveryK, Displacement)"
+    )
