@@ -62,6 +62,17 @@ class CheckpointError(FinetunaError):
 
 
 class StoreError(FinetunaError):
-    """Results could not be written to the store or found in it."""
+    """Results could not be written to the store or found in it.
 
-    retryable = True
+    Parameters
+    ----------
+    message
+        What happened, with the name of the store.
+    retryable
+        Whether asking again can help: true where another process was in the way, false for a
+        document that is too large or not there.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable

@@ -1,0 +1,202 @@
+"""From a finished run to its documents; nothing else makes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from pathlib import Path
+from platform import python_version
+from socket import gethostname
+from uuid import uuid4
+
+from emmet.core.types.enums import TaskState
+from pymatgen.core.structure import Molecule, Structure
+
+from finetuna_flows.geometry import fmax, free_components
+from finetuna_flows.records import Relaxation, Step
+from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
+from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
+from finetuna_flows.results.portable import metadata, to_pymatgen
+
+PACKAGES = (
+    "finetuna-flows",
+    "ase",
+    "chgnet",
+    "fairchem-core",
+    "gpaw",
+    "gpaw-data",
+    "numpy",
+    "pymatgen",
+    "scipy",
+    "tblite",
+    "torch",
+)
+"""Those whose version can change a number."""
+
+
+def build_relaxation_doc(
+    relaxation: Relaxation,
+    *,
+    name: str,
+    spec: Mapping[str, object],
+    tags: Iterable[str] = (),
+    dir_name: str | Path | None = None,
+) -> RelaxationDoc:
+    """Turn a finished relaxation into its document.
+
+    Parameters
+    ----------
+    relaxation
+        However it was relaxed.
+    name
+        What the user calls it.
+    spec
+        What the user chose: the Maker's ``as_dict()``.
+    tags
+        The user's words to find it again.
+    dir_name
+        Folder of the run.
+    """
+    endpoint = relaxation.endpoint
+    label = endpoint.label if endpoint else None
+    structure = to_pymatgen(relaxation.final)
+    now = datetime.now(UTC)
+    return RelaxationDoc(
+        **metadata(structure),
+        uuid=str(uuid4()),
+        name=name,
+        tags=tuple(tags),
+        method=relaxation.method,
+        level_of_theory=relaxation.level,
+        spec=dict(spec),
+        structure=structure,
+        initial_structure=to_pymatgen(relaxation.start),
+        energy=label.energy if label else None,
+        energy_per_atom=label.energy / len(relaxation.start) if label else None,
+        free_energy=label.free_energy if label else None,
+        forces=label.forces.tolist() if label else None,
+        fmax=relaxation.fmax,
+        fmax_threshold=relaxation.fmax_threshold,
+        converged=relaxation.converged,
+        state=TaskState.SUCCESS if relaxation.converged else TaskState.FAILED,
+        stop_reason=relaxation.stop_reason,
+        stop_sentence=relaxation.stop_reason.sentence,
+        integrity=relaxation.integrity,
+        integrity_sentence=relaxation.integrity.sentence,
+        n_steps=len(relaxation.steps),
+        parent_calls=relaxation.parent_calls,
+        replayed_calls=sum(step.replayed for step in relaxation.labelled),
+        scf_cycles=relaxation.scf_cycles,
+        query_reasons=dict(
+            Counter(chain.from_iterable(step.decision.reasons for step in relaxation.labelled))
+        ),
+        timings=timings(relaxation.steps),
+        packages=packages(),
+        dir_name=f"{gethostname()}:{Path(dir_name).resolve()}" if dir_name is not None else None,
+        completed_at=now,
+        last_updated=now,
+        trajectory=trajectory(relaxation),
+        ledger=ledger(relaxation),
+    )
+
+
+def build_comparison_doc(
+    rows: Sequence[ComparisonRow],
+    *,
+    name: str,
+    reference_method: str,
+    energy_tolerance: float,
+    initial_structure: Structure | Molecule | None,
+) -> ComparisonDoc:
+    """Put the rows of a comparison under the metadata of the structure they started from."""
+    return ComparisonDoc(
+        **(metadata(initial_structure) if initial_structure is not None else {}),
+        uuid=str(uuid4()),
+        name=name,
+        reference_method=reference_method,
+        energy_tolerance=energy_tolerance,
+        initial_structure=initial_structure,
+        rows=tuple(rows),
+        last_updated=datetime.now(UTC),
+    )
+
+
+def timings(steps: Sequence[Step]) -> Timings:
+    """Add the steps up; the parent's time of a replayed step was spent by an earlier run."""
+    parent = sum(step.parent_time for step in steps)
+    tuning = sum(step.tuning_time for step in steps)
+    prediction = sum(step.prediction_time for step in steps)
+    overhead = sum(_overhead(step) for step in steps)
+    return Timings(
+        parent=parent,
+        tuning=tuning,
+        prediction=prediction,
+        overhead=overhead,
+        total=parent + tuning + prediction + overhead,
+        replayed=sum(step.parent_time for step in steps if step.replayed),
+    )
+
+
+def _overhead(step: Step) -> float:
+    known = step.prediction_time + step.tuning_time
+    return max(0.0, step.wall_time - known - (0.0 if step.replayed else step.parent_time))
+
+
+def trajectory(relaxation: Relaxation) -> Trajectory:
+    """Every step, as lists."""
+    start, steps = relaxation.start, relaxation.steps
+    free = free_components(start)
+    predictions = [step.prediction for step in steps]
+    return Trajectory(
+        symbols=tuple(start.symbols),
+        cell=start.cell.tolist(),
+        pbc=start.pbc.tolist(),
+        free=free.tolist(),
+        positions=tuple(step.positions.tolist() for step in steps),
+        energies=tuple(float(step.energy) for step in steps),
+        forces=tuple(step.forces.tolist() for step in steps),
+        labelled=tuple(step.label is not None for step in steps),
+        fmax=tuple(fmax(step.forces, free) for step in steps),
+        predicted_energies=tuple(float(each.energy) if each else None for each in predictions),
+        predicted_fmax=tuple(fmax(each.forces, free) if each else None for each in predictions),
+        predicted_spread=tuple(
+            fmax(each.forces_std, free) if each and each.forces_std is not None else None
+            for each in predictions
+        ),
+    )
+
+
+def ledger(relaxation: Relaxation) -> tuple[LedgerEntry, ...]:
+    """Every parent call."""
+    free = free_components(relaxation.start)
+    return tuple(
+        LedgerEntry(
+            index=index,
+            step=step.index,
+            reasons=step.decision.reasons,
+            energy=label.energy,
+            free_energy=label.free_energy,
+            fmax=fmax(label.forces, free),
+            scf_cycles=label.scf_cycles,
+            wall_time=label.wall_time,
+            replayed=step.replayed,
+            predicted_energy=step.prediction.energy if step.prediction else None,
+            predicted_fmax=fmax(step.prediction.forces, free) if step.prediction else None,
+        )
+        for index, step in enumerate(relaxation.labelled)
+        if (label := step.label) is not None
+    )
+
+
+def packages() -> dict[str, str]:
+    """Versions of what is installed among `PACKAGES`, and of Python."""
+    found = {"python": python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # an optional engine or model
+    return found

@@ -1,0 +1,145 @@
+"""Several methods on one structure, side by side, measured against one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from emmet.core.types.enums import TaskState
+
+from finetuna_flows.geometry import largest_displacement
+from finetuna_flows.results.build import build_comparison_doc
+from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
+from finetuna_flows.results.portable import to_ase
+from finetuna_flows.structures.connectivity import same_minimum
+
+ENERGY_TOLERANCE = 0.02
+"""eV above the reference that still counts as success: the FINETUNA paper's test.
+
+Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
+"""
+SAME_START = 1e-3
+"""Å by which the given geometries may differ."""
+
+
+def compare(
+    relaxations: Mapping[str, RelaxationDoc | None],
+    reference_method: str,
+    *,
+    name: str = "comparison",
+    failures: Mapping[str, str] = MappingProxyType({}),
+    energy_tolerance: float = ENERGY_TOLERANCE,
+) -> ComparisonDoc:
+    """Make one row for each method, the reference first.
+
+    Parameters
+    ----------
+    relaxations
+        By what the comparison calls their methods, all from the same geometry; None where there
+        is no relaxation, which gets a row that says so.
+    reference_method
+        What calls and energies are measured against.
+    name
+        What the user calls the comparison.
+    failures
+        Method and cause, where a relaxation ended in an error.
+    energy_tolerance
+        eV above the reference that still counts as success.
+
+    Raises
+    ------
+    ValueError
+        If the relaxations did not start from one geometry.
+    """
+    given = {method: doc for method, doc in relaxations.items() if doc is not None}
+    first = next(iter(given), None)
+    for method in given:
+        if first is not None:
+            _check_same_start((first, given[first]), (method, given[method]))
+    reference = given.get(reference_method)
+    rows = [
+        _row(method, given[method], reference, energy_tolerance)
+        if method in given
+        else _absent(method, failures.get(method))
+        for method in dict.fromkeys((reference_method, *relaxations, *failures))
+    ]
+    return build_comparison_doc(
+        rows,
+        name=name,
+        reference_method=reference_method,
+        energy_tolerance=energy_tolerance,
+        initial_structure=given[first].initial_structure if first is not None else None,
+    )
+
+
+def _row(
+    method: str, doc: RelaxationDoc, reference: RelaxationDoc | None, energy_tolerance: float
+) -> ComparisonRow:
+    measured, note = _against(doc, reference, energy_tolerance)
+    notes = [] if doc.converged else [f"not converged: {doc.stop_sentence}"]
+    return ComparisonRow(
+        method=method,
+        state=doc.state,
+        converged=doc.converged,
+        note="; ".join([*notes, *note]),
+        uuid=doc.uuid,
+        level_of_theory=doc.level_of_theory,
+        parent_calls=doc.parent_calls,
+        scf_cycles=doc.scf_cycles,
+        timings=doc.timings,
+        energy=doc.energy,
+        fmax=doc.fmax,
+        integrity=doc.integrity,
+        stop_reason=doc.stop_reason,
+        **measured,
+    )
+
+
+def _against(
+    doc: RelaxationDoc, reference: RelaxationDoc | None, energy_tolerance: float
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what is measured against the reference, and why something of it is not."""
+    if reference is None:
+        return {}, ["the reference is missing"]
+    measured: dict[str, Any] = {}
+    notes = []
+    if reference.parent_calls:
+        measured["parent_calls_ratio"] = doc.parent_calls / reference.parent_calls
+    if doc.energy is None or reference.energy is None:
+        return measured, ["no energy to compare: a parent never answered"]
+    match = same_minimum(to_ase(reference.structure), to_ase(doc.structure))
+    measured |= {"same_minimum": match.same, "rmsd": match.rmsd}
+    if doc.level_of_theory != reference.level_of_theory:
+        return measured, ["energies of another level of theory are not compared"]
+    difference = doc.energy - reference.energy
+    measured["energy_difference"] = difference
+    measured["passes_energy_test"] = difference <= energy_tolerance
+    if doc is not reference and not reference.converged:
+        notes.append("the reference is not converged")
+    return measured, notes
+
+
+def _absent(method: str, cause: str | None) -> ComparisonRow:
+    note = f"failed: {cause}" if cause else "missing: there is no relaxation by this method"
+    return ComparisonRow(method=method, state=TaskState.ERROR, converged=False, note=note)
+
+
+def _check_same_start(one: tuple[str, RelaxationDoc], other: tuple[str, RelaxationDoc]) -> None:
+    first, second = (to_ase(doc.initial_structure) for _, doc in (one, other))
+    if not _same_geometry(first, second):
+        raise ValueError(
+            f"{one[0]!r} started from {first.symbols} and {other[0]!r} from {second.symbols}, "
+            "not from the same geometry; compare relaxations of one structure"
+        )
+
+
+def _same_geometry(first: Atoms, second: Atoms) -> bool:
+    return (
+        np.array_equal(first.numbers, second.numbers)
+        and np.array_equal(first.pbc, second.pbc)
+        and np.allclose(first.cell, second.cell, atol=SAME_START)
+        and largest_displacement(first.positions, second.positions, first) <= SAME_START
+    )

@@ -1,0 +1,201 @@
+"""What is kept of a run: one document for a relaxation, one for a comparison of methods.
+
+The documents follow emmet and atomate2: the metadata of the structure (``formula_pretty``,
+``chemsys``, …) stands at the top, next to ``structure``, ``state``, ``dir_name`` and ``tags``. What
+grows with the run is under the keys of `DATA_KEYS`, to be given to jobflow as
+``@job(data=DATA_KEYS)``: it then goes to the additional store ``data``, and a `BlobReference`
+stays in its place until it is loaded.
+
+A structure that is periodic in no direction is a pymatgen ``Molecule``; its `structure` field
+keeps that name, so that ``job.output.structure`` is always what the next Maker takes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from emmet.core.structure import StructureMetadata
+from emmet.core.types.enums import TaskState
+from monty.json import jsanitize
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer
+from pymatgen.core.structure import Molecule, Structure
+
+from finetuna_flows.records import Integrity, QueryReason, StopReason
+from finetuna_flows.results.document_parts import (
+    BlobReference,
+    Document,
+    LedgerEntry,
+    Timings,
+    Trajectory,
+    UtcTime,
+    Vector,
+)
+
+SCHEMA_VERSION = 1
+DATA_KEYS = ("trajectory", "ledger")
+
+Spec = dict[str, object]
+
+
+AnyStructure = Annotated[
+    Structure | Molecule, PlainSerializer(lambda held: held.as_dict(), when_used="json-unless-none")
+]
+
+
+def plain(spec: object) -> object:
+    """Return a spec as plain JSON, from which it can be rebuilt.
+
+    It also undoes what a decoder that builds every object it meets has done to one.
+    """
+    return jsanitize(spec, strict=True)
+
+
+class RelaxationDoc(StructureMetadata):
+    """One relaxation, verified by its parent, whichever method produced it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: int = SCHEMA_VERSION
+    """Of this document; raised when a field changes its meaning."""
+    uuid: str
+    """Of this document; not the one of the job that made it."""
+    name: str
+    """What the user calls this relaxation."""
+    tags: tuple[str, ...] = ()
+    """The user's words to find it again."""
+    method: str
+    """How it was relaxed: ``online``, ``BFGS``, …"""
+    level_of_theory: str
+    """Of the parent, in words."""
+    spec: Annotated[Spec, BeforeValidator(plain)]
+    """Everything the user chose, as plain JSON; the Maker is rebuilt from it."""
+
+    structure: AnyStructure
+    """The newest geometry that the parent labelled; a Molecule where nothing is periodic."""
+    initial_structure: AnyStructure
+    """As it was given."""
+    energy: float | None
+    """The parent's energy at `structure` in eV; None if the parent never answered."""
+    energy_per_atom: float | None
+    """The same in eV per atom."""
+    free_energy: float | None
+    """What the parent's forces are the gradient of, eV; None where the engine has none."""
+    forces: tuple[Vector, ...] | None
+    """The parent's forces at `structure` in eV/Å, on all atoms, constraints not applied."""
+    fmax: float | None
+    """The parent's largest force at `structure` over the free components, eV/Å."""
+    fmax_threshold: float
+    """eV/Å that it had to reach."""
+    converged: bool
+    """Whether it did."""
+    state: TaskState
+    """``successful`` if converged, else ``failed``."""
+    stop_reason: StopReason
+    """Why the relaxation ended."""
+    stop_sentence: str
+    """The same in words."""
+    integrity: Integrity
+    """What became of the adsorbate."""
+    integrity_sentence: str
+    """The same in words."""
+
+    n_steps: int
+    """Geometries, labelled or predicted."""
+    parent_calls: int
+    """Labels that this relaxation rests on, replayed ones included."""
+    replayed_calls: int
+    """Labels among them that were taken from the checkpoint of an earlier run."""
+    scf_cycles: int | None
+    """Electronic iterations over all labels; None if one of them does not say."""
+    query_reasons: dict[QueryReason, int]
+    """How often the parent was asked for which reason; one call may have several."""
+    timings: Timings
+    """Where the wall time went."""
+
+    packages: dict[str, str]
+    """Version of each package that can change a number."""
+    dir_name: str | None = None
+    """Folder of the run, with its host."""
+    completed_at: UtcTime
+    """When the relaxation ended (UTC)."""
+    last_updated: UtcTime
+    """When this document was last changed (UTC)."""
+
+    trajectory: Trajectory | BlobReference | None = None
+    """Every step; in the store ``data``."""
+    ledger: tuple[LedgerEntry, ...] | BlobReference | None = None
+    """Every parent call; in the store ``data``."""
+
+
+class ComparisonRow(Document):
+    """One method of a comparison; what cannot be said is None, and `note` says why."""
+
+    method: str
+    """What this comparison calls the way it was relaxed."""
+    state: TaskState
+    """``successful``, ``failed`` (not converged), or ``error`` (there is no relaxation)."""
+    converged: bool
+    """Whether the parent's own forces reached the threshold."""
+    note: str = ""
+    """What the numbers do not say."""
+    uuid: str | None = None
+    """Of the RelaxationDoc."""
+    level_of_theory: str | None = None
+    """Of its parent."""
+    parent_calls: int | None = None
+    """Labels that it took."""
+    parent_calls_ratio: float | None = None
+    """The same relative to the reference's."""
+    scf_cycles: int | None = None
+    """Electronic iterations over all labels."""
+    timings: Timings | None = None
+    """Where the wall time went."""
+    energy: float | None = None
+    """The parent's energy at the endpoint, eV."""
+    energy_difference: float | None = None
+    """The same minus the reference's, eV."""
+    passes_energy_test: bool | None = None
+    """Whether that is at most `energy_tolerance`: the paper's one-sided test of success."""
+    fmax: float | None = None
+    """The parent's largest free force at the endpoint, eV/Å."""
+    same_minimum: bool | None = None
+    """Whether the endpoint is the reference's: same bonds, and the atoms at the same places."""
+    rmsd: float | None = None
+    """Root mean square distance of the free atoms from the reference's endpoint, Å."""
+    integrity: Integrity | None = None
+    """What became of the adsorbate."""
+    stop_reason: StopReason | None = None
+    """Why the relaxation ended."""
+
+
+class ComparisonDoc(StructureMetadata):
+    """One structure relaxed by several methods."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: int = SCHEMA_VERSION
+    """Of this document; raised when a field changes its meaning."""
+    uuid: str
+    """Of this document."""
+    name: str
+    """What the user calls this comparison."""
+    reference_method: str
+    """What the others are measured against."""
+    energy_tolerance: float
+    """eV above the reference that still counts as success."""
+    initial_structure: AnyStructure | None
+    """What all of them started from; None if there is no relaxation at all."""
+    rows: tuple[ComparisonRow, ...]
+    """One for each method, the reference first."""
+    last_updated: UtcTime
+    """When this document was made (UTC)."""
+
+    def row(self, method: str) -> ComparisonRow:
+        """Look one method up.
+
+        Raises
+        ------
+        KeyError
+            If it took no part.
+        """
+        return {row.method: row for row in self.rows}[method]
