@@ -1,0 +1,111 @@
+"""Relax on the parent alone, or walk down a fixed surrogate first (warm start)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ase import Atoms
+
+from finetuna_flows.geometry import moved
+from finetuna_flows.protocols import ParentCalculator, Surrogate
+from finetuna_flows.records import Decision, QueryReason, Relaxation, Step, StopReason
+from finetuna_flows.relaxation.checkpoint import Ledger
+from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.relaxation.observers import log_asking
+from finetuna_flows.relaxation.optimizers import (
+    ON_THE_PARENT,
+    ON_THE_SURROGATE,
+    check_optimizer,
+    descend,
+)
+from finetuna_flows.relaxation.run import Observer, Run
+
+
+def relax_on_parent(
+    start: Atoms,
+    *,
+    parent: ParentCalculator,
+    ledger: Ledger,
+    fmax: float,
+    limits: Limits,
+    optimizer: str = "BFGS",
+    observers: Sequence[Observer] = (),
+) -> Relaxation:
+    """Relax with a parent call at every geometry: what the online learner is compared with.
+
+    Parameters are those of `relaxation.online.relax_online`; `optimizer` is a name from
+    `optimizers.ON_THE_PARENT`. Every evaluation counts, trial steps of line searches included.
+    """
+    check_optimizer(optimizer, ON_THE_PARENT)
+    run = Run(start, fmax, limits, ledger, observers)
+    reason = _on_parent(start, parent, optimizer, run)
+    return run.finish(optimizer, parent.level, reason)
+
+
+def relax_warm_start(
+    start: Atoms,
+    *,
+    surrogate: Surrogate,
+    parent: ParentCalculator,
+    ledger: Ledger,
+    fmax: float,
+    limits: Limits,
+    optimizer: str = "BFGS",
+    observers: Sequence[Observer] = (),
+) -> Relaxation:
+    """Relax on the surrogate until it says converged, then go on with the parent alone.
+
+    Parameters are those of `relaxation.online.relax_online`. If the surrogate's part reaches a
+    limit or finds no way down, the parent takes over from there.
+    """
+    check_optimizer(optimizer, ON_THE_SURROGATE)
+    run = Run(start, fmax, limits, ledger, observers)
+
+    def predict(atoms: Atoms) -> Step:
+        step = ledger.replay(atoms) or _predicted(atoms, surrogate, run)
+        if not step.replayed:
+            ledger.write(step)
+        run.record(step)
+        return step
+
+    def handed_over(step: Step) -> StopReason | None:
+        if ledger.next is not None:
+            return StopReason.CONVERGED if ledger.next.label else None
+        return StopReason.CONVERGED if run.below_threshold(step) else run.may_stop(step)
+
+    descend(start, optimizer, predict, handed_over)
+    reached = moved(start, run.history[-1].positions)
+    reason = _on_parent(reached, parent, optimizer, run)
+    return run.finish("warm_start", parent.level, reason)
+
+
+def _predicted(atoms: Atoms, surrogate: Surrogate, run: Run) -> Step:
+    started = time.perf_counter()
+    prediction = surrogate.predict(atoms)
+    return Step(
+        index=len(run.history),
+        positions=atoms.get_positions(),
+        decision=Decision(),
+        prediction=prediction,
+        prediction_time=time.perf_counter() - started,
+    )
+
+
+def _on_parent(start: Atoms, parent: ParentCalculator, optimizer: str, run: Run) -> StopReason:
+    def label(atoms: Atoms) -> Step:
+        step = run.ledger.replay(atoms)
+        if step is None:
+            step = Step(
+                index=len(run.history),
+                positions=atoms.get_positions(),
+                decision=Decision((QueryReason.PARENT_DRIVEN,)),
+            )
+            log_asking(step)
+            step = replace(step, label=parent.label(atoms))
+            run.ledger.write(step)
+        run.record(step)
+        return step
+
+    return descend(start, optimizer, label, run.may_stop)

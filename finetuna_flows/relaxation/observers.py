@@ -1,0 +1,36 @@
+"""Who watches a relaxation: one line of log a step, in fixed columns."""
+
+from __future__ import annotations
+
+import logging
+
+from finetuna_flows.geometry import fmax
+from finetuna_flows.records import History, Step
+
+logger = logging.getLogger(__name__)
+
+HEADER = f"{'step':>5} {'calls':>5} {'energy/eV':>14} {'predicted':>10} {'parent':>10}  asked for"
+
+
+def log_asking(step: Step) -> None:
+    """Say that the parent is asked now, which may take an hour."""
+    reasons = ", ".join(step.decision.reasons)
+    logger.debug("step %d: asking the parent (%s)", step.index, reasons)
+
+
+def log_step(step: Step, past: History) -> None:
+    """Write a step's line; the step and its history ride along for handlers that draw."""
+    if step.index == 0:
+        logger.info(HEADER)
+    logger.info("%s", line(step, past), extra={"step": step, "past": past})
+
+
+def line(step: Step, past: History) -> str:
+    """Step, parent calls, energy in eV, predicted and parent fmax in eV/Å, reasons."""
+    predicted = f"{fmax(step.prediction.forces, past.free):.4f}" if step.prediction else "-"
+    labelled = f"{fmax(step.label.forces, past.free):.4f}" if step.label else "-"
+    reasons = ", ".join(step.decision.reasons) + (" (replayed)" if step.replayed else "")
+    return (
+        f"{step.index:5d} {past.parent_calls:5d} {step.energy:14.6f} {predicted:>10} {labelled:>10}"
+        f"  {reasons}"
+    ).rstrip()

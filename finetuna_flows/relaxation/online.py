@@ -1,0 +1,58 @@
+"""Relax with a surrogate that learns on the fly and a parent that has the last word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ase import Atoms
+
+from finetuna_flows.protocols import FineTuner, ParentCalculator, QueryCriterion, Surrogate
+from finetuna_flows.records import Relaxation
+from finetuna_flows.relaxation.checkpoint import Ledger
+from finetuna_flows.relaxation.learner import Learner
+from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.relaxation.optimizers import ON_THE_SURROGATE, check_optimizer, descend
+from finetuna_flows.relaxation.run import Observer, Run
+
+
+def relax_online(
+    start: Atoms,
+    *,
+    surrogate: Surrogate,
+    tuner: FineTuner,
+    parent: ParentCalculator,
+    criterion: QueryCriterion,
+    ledger: Ledger,
+    fmax: float,
+    limits: Limits,
+    optimizer: str = "BFGS",
+    observers: Sequence[Observer] = (),
+) -> Relaxation:
+    """Relax until the parent's own forces are below `fmax`.
+
+    After Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
+
+    Parameters
+    ----------
+    start
+        The geometry with its constraints; left as it is.
+    surrogate, tuner
+        The model and what teaches it.
+    parent, ledger
+        Entered already.
+    criterion
+        When to ask the parent, besides before stopping.
+    fmax
+        eV/Å, over the free atoms.
+    limits
+        What ends the run otherwise.
+    optimizer
+        A name from `optimizers.ON_THE_SURROGATE`.
+    observers
+        Called after every step.
+    """
+    check_optimizer(optimizer, ON_THE_SURROGATE)
+    run = Run(start, fmax, limits, ledger, observers)
+    learner = Learner(surrogate, parent, criterion, tuner, run)
+    reason = descend(start, optimizer, learner.evaluate, run.may_stop, run.history)
+    return run.finish("online", parent.level, reason)

@@ -1,0 +1,94 @@
+"""ASE's optimizers by name, and how they move when the surface under them is learned anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ase.optimize
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize.optimize import Optimizer
+from ase.optimize.sciopt import OptimizerConvergenceError, SciPyFminCG
+
+from finetuna_flows.records import Frame, History, Step, StopReason
+from finetuna_flows.relaxation.calculator import StepCalculator, Stopped
+
+ON_THE_SURROGATE = (
+    "BFGS", "LBFGS", "FIRE", "FIRE2", "MDMin", "BFGSLineSearch", "LBFGSLineSearch", "RFO",
+)  # fmt: skip
+"""Optimizers that can go on when the surface changes under them."""
+ON_THE_PARENT = (*ON_THE_SURROGATE, "GPMin", "CG")
+"""Optimizers for a surface that stays as it is; CG is SciPy's Polak-Ribière."""
+
+
+def check_optimizer(name: str, known: tuple[str, ...]) -> None:
+    """Refuse a name that is not among `known`.
+
+    Raises
+    ------
+    ValueError
+        Naming those that are.
+    """
+    if name not in known:
+        raise ValueError(f"`optimizer` is {name!r} but must be one of {', '.join(known)}")
+
+
+def descend(
+    start: Atoms,
+    optimizer: str,
+    evaluate: Callable[[Atoms], Step],
+    may_stop: Callable[[Step], StopReason | None],
+    history: History | None = None,
+) -> StopReason:
+    """Move downhill from `start` until a step may be the last.
+
+    Parameters
+    ----------
+    start
+        Left as it is.
+    optimizer
+        A name from `ON_THE_PARENT`.
+    evaluate, may_stop
+        Take a step, and say why it is the last one.
+    history
+        Where the surface is a surrogate's: after each fit the optimizer starts afresh and
+        remembers only what the parent said (the paper's rule for the Hessian of BFGS).
+    """
+    atoms = start.copy()
+    atoms.calc = StepCalculator(evaluate, may_stop)
+    try:
+        if optimizer == "CG":
+            _make(optimizer, atoms).run(fmax=0.0)
+        elif history is None:
+            for _ in _make(optimizer, atoms).irun(fmax=0.0):
+                pass
+        else:
+            while True:
+                _descend_until_label(_make(optimizer, atoms), history)
+    except Stopped as stopped:
+        return stopped.reason
+    except OptimizerConvergenceError:
+        pass
+    return StopReason.OPTIMIZER_GAVE_UP
+
+
+def _descend_until_label(optimizer: Optimizer, history: History) -> None:
+    known = history.parent_calls
+    if known and hasattr(optimizer, "_replay_trajectory"):
+        optimizer.replay_trajectory([_image(frame) for frame in history.frames])
+    for _ in optimizer.irun(fmax=0.0):
+        if history.parent_calls > known:
+            return
+
+
+def _image(frame: Frame) -> Atoms:
+    atoms: Atoms = frame.atoms.copy()
+    label = frame.label
+    atoms.calc = SinglePointCalculator(atoms, energy=label.energy, forces=label.forces)
+    return atoms
+
+
+def _make(name: str, atoms: Atoms) -> Optimizer:
+    kind: type[Optimizer] = SciPyFminCG if name == "CG" else getattr(ase.optimize, name)
+    optimizer: Optimizer = kind(atoms, logfile=None)
+    return optimizer

@@ -1,0 +1,126 @@
+"""Online relaxation: honest endpoints, fewer parent calls, every optimizer, every limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.constraints import FixAtoms
+
+from finetuna_flows.geometry import fmax, free_components
+from finetuna_flows.parents.specs import AseParentSpec
+from finetuna_flows.queries.every_k import EveryK
+from finetuna_flows.records import Integrity, QueryReason, StopReason
+from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.relaxation.optimizers import ON_THE_PARENT, ON_THE_SURROGATE
+from finetuna_flows.structures.connectivity import same_minimum
+from tests.relaxation.parts import METHODS, direct, emt, online, warm_start
+from tests.systems import oxygen_on_copper
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_endpoint_is_what_the_parent_says_of_it(method: str, tmp_path: Path) -> None:
+    relaxation = METHODS[method](oxygen_on_copper(), tmp_path)
+    label = emt().label(relaxation.final)
+    assert relaxation.converged
+    assert relaxation.energy == pytest.approx(label.energy, abs=1e-9)
+    free = free_components(relaxation.start)
+    assert fmax(label.forces, free) <= relaxation.fmax_threshold
+    assert relaxation.integrity is Integrity.INTACT
+
+
+def test_online_needs_half_the_calls_and_finds_the_same_minimum(tmp_path: Path) -> None:
+    atoms = oxygen_on_copper()
+    learned = online(atoms, tmp_path / "online")
+    alone = direct(atoms, tmp_path / "direct")
+    assert learned.parent_calls <= alone.parent_calls / 2
+    assert same_minimum(learned.final, alone.final).same
+    assert learned.energy == pytest.approx(alone.energy, abs=2e-3)  # fmax / curvature
+
+
+def test_without_learning_the_prior_ends_elsewhere(tmp_path: Path) -> None:
+    walked = warm_start(oxygen_on_copper(), tmp_path, limits=Limits(max_steps=500))
+    handed_over = next(step for step in walked.steps if step.label)
+    assert fmax(handed_over.forces, free_components(walked.start)) > 10 * walked.fmax_threshold
+
+
+def test_nothing_ends_on_a_predicted_force(tmp_path: Path) -> None:
+    relaxation = online(oxygen_on_copper(), tmp_path, criterion=EveryK(10**6))
+    reasons = {reason for step in relaxation.labelled for reason in step.decision.reasons}
+    assert reasons == {QueryReason.ENDPOINT}
+    assert relaxation.converged
+
+
+def test_fixed_atoms_stay_and_the_start_is_not_touched(tmp_path: Path) -> None:
+    atoms = oxygen_on_copper()
+    before = atoms.positions.copy()
+    relaxation = online(atoms, tmp_path)
+    np.testing.assert_array_equal(atoms.positions, before)
+    assert atoms.calc is None
+    for step in relaxation.steps:
+        np.testing.assert_array_equal(step.positions[:4], before[:4])
+
+
+@pytest.mark.parametrize("optimizer", ON_THE_SURROGATE)
+def test_every_optimizer_drives_the_learner(optimizer: str, tmp_path: Path) -> None:
+    relaxation = online(oxygen_on_copper(), tmp_path, optimizer=optimizer)
+    assert relaxation.converged
+
+
+@pytest.mark.parametrize("optimizer", [o for o in ON_THE_PARENT if o != "BFGS"])
+def test_every_optimizer_drives_the_parent(optimizer: str, tmp_path: Path) -> None:
+    relaxation = direct(oxygen_on_copper(), tmp_path, optimizer=optimizer, fmax=0.05)
+    assert relaxation.converged
+    assert all(step.label for step in relaxation.steps)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(max_steps=4), StopReason.MAX_STEPS),
+        (Limits(max_parent_calls=2), StopReason.MAX_PARENT_CALLS),
+        (Limits(max_wall_time=1e-9), StopReason.MAX_WALL_TIME),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_limits_end_the_run_and_say_so(
+    method: str, limits: Limits, reason: StopReason, tmp_path: Path
+) -> None:
+    relaxation = METHODS[method](oxygen_on_copper(), tmp_path, limits=limits)
+    assert relaxation.stop_reason is reason
+    assert not relaxation.converged
+    if limits.max_parent_calls:
+        assert relaxation.parent_calls == limits.max_parent_calls
+
+
+@pytest.mark.parametrize("name", ["max_steps", "max_parent_calls", "max_wall_time"])
+def test_limits_refuse_what_is_not_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"`{name}` is 0 but must be positive"):
+        Limits(**{name: 0})
+
+
+def test_an_unknown_optimizer_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`optimizer` is 'Newton' but must be one of BFGS"):
+        online(oxygen_on_copper(), tmp_path, optimizer="Newton")
+    with pytest.raises(ValueError, match="'GPMin' but must be one of"):
+        online(oxygen_on_copper(), tmp_path, optimizer="GPMin")
+
+
+def test_a_threshold_of_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`fmax` is 0\.0 eV/Å but must be a positive number"):
+        online(oxygen_on_copper(), tmp_path, fmax=0.0)
+
+
+def test_an_adsorbate_that_leaves_is_recorded_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    atoms = oxygen_on_copper()
+    atoms.set_constraint(FixAtoms(range(8)))
+    repelling = AseParentSpec(
+        "ase.calculators.lj:LennardJones", {"sigma": 3.2, "epsilon": 0.02, "rc": 6.0}
+    )
+    relaxation = direct(atoms, tmp_path, parent=repelling.build())
+    assert relaxation.converged
+    assert relaxation.integrity is Integrity.DESORBED
+    assert caplog.text.count(Integrity.DESORBED.sentence) == 1

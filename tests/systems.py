@@ -1,0 +1,24 @@
+"""Small systems that many tests relax: cheap, with constraints and tags, away from a minimum."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.build import add_adsorbate, fcc111
+from ase.constraints import FixAtoms
+
+EMT = "ase.calculators.emt:EMT"
+MORSE = "ase.calculators.morse:MorsePotential"
+MORSE_ARGUMENTS = {"epsilon": 0.4, "r0": 2.5, "rho0": 4.0}
+"""A poor prior for copper: right about where atoms are, wrong about everything else."""
+
+
+def oxygen_on_copper() -> Atoms:
+    """O off the hollow site of a 2×2×2 Cu(111) slab, bottom layer fixed; 9 atoms, 5 free."""
+    atoms: Atoms = fcc111("Cu", size=(2, 2, 2), a=3.6, vacuum=6.0, periodic=True)
+    add_adsorbate(atoms, "O", height=1.3, position="fcc", offset=(0.06, 0.03))
+    atoms.set_tags([0] * 4 + [1] * 4 + [2])
+    atoms.set_constraint(FixAtoms(range(4)))
+    rng = np.random.default_rng(7)
+    atoms.positions[4:8] += rng.normal(0, 0.05, (4, 3))
+    return atoms
