@@ -1,0 +1,151 @@
+"""From a Maker's words to a finished document: what every relaxation job does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from jobflow import Job, Maker, job
+from monty.json import jsanitize
+from pymatgen.core import Structure
+from threadpoolctl import threadpool_limits
+
+from finetuna_flows.errors import CheckpointError
+from finetuna_flows.protocols import (
+    CorrectableSurrogate,
+    ParentCalculator,
+    Spec,
+    Surrogate,
+)
+from finetuna_flows.records import Relaxation
+from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger
+from finetuna_flows.results.build import build_relaxation_doc
+from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.settings import Settings
+from finetuna_flows.structures.fingerprint import structure_fingerprint
+from finetuna_flows.structures.read import read_structure, to_portable
+from finetuna_flows.structures.validate import check_elements, check_structure
+
+NOT_IDENTITY = frozenset({"@version", "name", "limits", "tags"})
+"""Parts of a Maker that may differ between a run and its resumption."""
+
+Relax = Callable[[Atoms, ParentCalculator, Ledger], Relaxation]
+MakeJob = Callable[..., Job]
+
+
+def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
+    """Turn a Maker's `make` into one that returns a Job; ASE Atoms are made storable on the way.
+
+    Trajectory and ledger go to the store called ``data``.
+    """
+    make_job = job(method, data=list(DATA_KEYS), output_schema=RelaxationDoc)
+
+    @wraps(method)
+    def make(maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None) -> Job:
+        portable = to_portable(structure) if isinstance(structure, Atoms) else structure
+        made: Job = make_job(maker, portable, prev_dir=prev_dir)
+        return made
+
+    make.original = method  # type: ignore[attr-defined]  # by this jobflow knows the Maker
+    return make
+
+
+def run_relaxation(
+    maker: Maker,
+    structure: Structure | Atoms,
+    prev_dir: str | Path | None,
+    parent: Spec[ParentCalculator],
+    relax: Relax,
+    surrogate: Surrogate | None = None,
+) -> RelaxationDoc:
+    """Check, relax in the working directory, and document.
+
+    Parameters
+    ----------
+    maker
+        Its fields are the spec; all but name, limits and tags identify the run.
+    structure
+        Where to start.
+    prev_dir
+        Directory of an earlier try whose labels are used instead of asking the parent again.
+    parent
+        What labels.
+    relax
+        What to do once all is checked.
+    surrogate
+        Asked which elements it knows; None for a method that has none.
+
+    Raises
+    ------
+    StructureError, ElementError
+        Before any work.
+    CheckpointError
+        If the directory belongs to another run.
+    """
+    atoms = read_structure(structure)
+    check_structure(atoms)
+    spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
+    identity = {
+        "structure": structure_fingerprint(atoms),
+        "spec": _without(spec, NOT_IDENTITY),
+    }
+    directory = Path.cwd()
+    if prev_dir is not None:
+        _continue_from(Path(str(prev_dir).rpartition(":")[2]), directory)
+    with threadpool_limits(Settings().threads):
+        calculator = parent.build()
+        check_known(atoms, surrogate, calculator)
+        with Ledger(directory, identity) as ledger, calculator:
+            relaxation = relax(atoms, calculator, ledger)
+    return build_relaxation_doc(
+        relaxation,
+        name=maker.name,
+        spec=spec,
+        tags=getattr(maker, "tags", ()),
+        dir_name=str(directory),
+    )
+
+
+def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalculator) -> None:
+    """Refuse elements that the surrogate or the parent does not know.
+
+    Raises
+    ------
+    ElementError
+        Naming them, and what is known.
+    """
+    check_elements(
+        atoms,
+        surrogate.elements if surrogate else None,
+        parent.elements,
+        surrogate_name=_name(surrogate),
+        parent_name=parent.level,
+    )
+
+
+def _name(surrogate: Surrogate | None) -> str:
+    prior = surrogate.prior if isinstance(surrogate, CorrectableSurrogate) else surrogate
+    return type(prior).__name__ if prior else "none"
+
+
+def _continue_from(previous: Path, directory: Path) -> None:
+    source, target = previous / LEDGER_NAME, directory / LEDGER_NAME
+    if not source.is_file():
+        raise CheckpointError(
+            f"`prev_dir` is {previous} but holds no {LEDGER_NAME}; name the directory of "
+            "an earlier try of the same relaxation, or leave it out"
+        )
+    if not target.exists():
+        shutil.copyfile(source, target)
+
+
+def _without(value: object, names: frozenset[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(item, names) for key, item in value.items() if key not in names}
+    if isinstance(value, list):
+        return [_without(item, names) for item in value]
+    return value
