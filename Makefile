@@ -1,0 +1,51 @@
+# make relax   set everything up and relax a real adsorbate on a real slab
+# make test    set everything up and run lint, types, architecture contracts and tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EMBEDDED := $(VENV)/.embedded
+
+.DELETE_ON_ERROR:
+.PHONY: relax test lint types contracts pytest test-slow benchmark clean
+
+relax: $(READY) $(EMBEDDED)
+	$(BIN)/python workflows/01_relax_one.py
+
+test: lint types contracts pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+pytest: $(READY) $(EMBEDDED)
+	$(BIN)/pytest
+
+test-slow: $(READY) $(EMBEDDED)
+	$(BIN)/pytest -m slow
+
+benchmark: $(READY)
+	$(BIN)/python benchmarks/learner.py
+
+# torch first: left to itself, pip would fetch the build with CUDA
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "finetuna_flows needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; choose one with make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(EMBEDDED): workflows/install/embedded.sh $(READY)
+	sh workflows/install/embedded.sh $(BIN)/python
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

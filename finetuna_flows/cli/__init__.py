@@ -1,0 +1,5 @@
+"""The command line, a skin over the Makers: ``finetuna-flows --help``."""
+
+from finetuna_flows.cli.app import app
+
+__all__ = ["app"]

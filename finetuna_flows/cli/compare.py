@@ -1,0 +1,100 @@
+"""``finetuna-flows compare``: several methods side by side, on the same structures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from finetuna_flows.cli import options
+from finetuna_flows.cli.execute import (
+    comparison_table,
+    exit_code,
+    open_store,
+    run_flow,
+    set_ledgers_aside,
+)
+from finetuna_flows.cli.exits import told_apart
+from finetuna_flows.cli.inputs import check_all_known, read_inputs
+from finetuna_flows.cli.relax import print_spec
+from finetuna_flows.cli.words import Words
+from finetuna_flows.flows.compare import CompareMaker
+from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.results.documents import ComparisonDoc
+
+
+def compare(
+    structures: options.Structures,
+    methods: options.Methods = "online,BFGS",
+    reference: options.Reference = None,
+    surrogate: options.Surrogate = "chgnet",
+    surrogate_args: options.SurrogateArgs = None,
+    tuner: options.Tuner = "gp",
+    tuner_args: options.TunerArgs = None,
+    parent: options.Parent = "embedded",
+    parent_args: options.ParentArgs = None,
+    criterion: options.Criterion = None,
+    optimizer: options.Optimizer = "BFGS",
+    fmax: options.Fmax = 0.03,
+    max_steps: options.MaxSteps = 2000,
+    max_calls: options.MaxCalls = None,
+    max_time: options.MaxTime = None,
+    fix_layers: options.FixLayers = None,
+    rattle: options.Rattle = None,
+    seed: options.Seed = 0,
+    tag: options.Tag = None,
+    store: options.Store = None,
+    directory: options.Directory = Path("runs"),
+    fresh: options.Fresh = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Relax each structure by several methods on the same parent and compare what they cost.
+
+    Exit codes are those of `relax`.
+    """
+    console = Console(stderr=True)
+    with told_apart(console):
+        words = Words(
+            surrogate=surrogate,
+            surrogate_args=surrogate_args,
+            tuner=tuner,
+            tuner_args=tuner_args,
+            parent=parent,
+            parent_args=parent_args,
+            criterion=criterion,
+            optimizer=optimizer,
+            fmax=fmax,
+            limits=Limits(max_steps, max_calls, max_time),
+            tags=tuple(tag or ()),
+        )
+        makers = words.makers(methods.split(","))
+        maker = CompareMaker(makers=makers, reference=reference or makers[-1].name)
+        inputs = read_inputs(structures, fix_layers=fix_layers, stdev=rattle, seed=seed)
+        if dry_run:
+            print_spec(maker)
+            return
+        check_all_known(inputs, makers)
+        results: list[Any] = []
+        job_store = open_store(store)
+        for each in inputs:
+            root = directory / each.name
+            if fresh:
+                set_ledgers_aside(root)
+            for name, result in run_flow(maker.make(each.atoms), job_store, root, console):
+                results.append(result)
+                if isinstance(result, ComparisonDoc):
+                    _show(result, as_json=as_json)
+                else:
+                    console.print(f"{each.name}: {name} ended", highlight=False)
+        raise typer.Exit(exit_code(results))
+
+
+def _show(doc: ComparisonDoc, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(doc.model_dump_json() + "\n")
+    else:
+        Console().print(comparison_table(doc))

@@ -1,0 +1,144 @@
+"""``finetuna-flows doctor``: what works here, where things are looked for, and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ase.config import cfg as ase_config
+from jobflow.settings import DEFAULT_CONFIG_FILE_PATH
+from pydantic import ValidationError
+from pymatgen.core import SETTINGS as PYMATGEN
+from rich.console import Console
+
+from finetuna_flows.errors import FinetunaError
+from finetuna_flows.parents.embedded import embedded_engines
+from finetuna_flows.results.store import default_job_store
+from finetuna_flows.settings import Settings, config_file
+from finetuna_flows.surrogates.specs import CHGNetSpec, cuda_devices
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    name: str
+    works: bool
+    words: str
+    """What was found, or what is missing and the remedy."""
+    needed: bool = False
+    """Whether nothing runs without it."""
+
+
+def doctor() -> None:
+    """Say what is installed, which parents and surrogates work, and where the rest is looked for.
+
+    Exit code 1 if something is missing without which nothing runs.
+    """
+    console = Console()
+    findings = list(_findings())
+    for each in findings:
+        mark = "[green]ok[/]     " if each.works else "[yellow]missing[/]"
+        console.print(f"{mark} {each.name:<20}", end=" ")
+        console.print(each.words, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(any(each.needed and not each.works for each in findings))
+
+
+def _findings() -> Iterator[Finding]:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        yield Finding("settings", False, f"{config_file()} or the environment: {error}", True)
+        return
+    read = "read" if config_file().exists() else "not there, defaults are used"
+    yield Finding("settings", True, f"{config_file()} ({read}) and FINETUNA_FLOWS_*")
+    yield from map(_package, ("finetuna-flows", "jobflow", "atomate2", "maggma", "ase", "torch"))
+    yield _chgnet()
+    yield _fairchem()
+    for engine, complaint in embedded_engines().items():
+        yield Finding(f"parent {engine}", complaint is None, complaint or _version(engine))
+    yield Finding("parent emt", True, "for tests: Al Cu Ag Au Ni Pd Pt, and roughly H C N O")
+    yield _vasp(settings)
+    yield _potcars()
+    yield _device(settings)
+    yield _store()
+
+
+def _package(name: str) -> Finding:
+    found = _version(name)
+    return Finding(name, bool(found), found or f"pip install {name}", needed=True)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _chgnet() -> Finding:
+    try:
+        CHGNetSpec().build()
+    except (FinetunaError, ImportError, OSError, ValueError) as error:
+        return Finding("surrogate chgnet", False, f"{error}; pip install chgnet", True)
+    return Finding(
+        "surrogate chgnet", True, f"{_version('chgnet')}, weights 0.3.0 from its package"
+    )
+
+
+def _fairchem() -> Finding:
+    found = _version("fairchem-core")
+    token = "HF_TOKEN" in os.environ or Path("~/.cache/huggingface/token").expanduser().exists()
+    access = "a token is set" if token else "no token: set HF_TOKEN to use gated models like UMA"
+    words = f"{found}, checkpoints from the Hugging Face Hub ({access})"
+    return Finding("fairchem-core", bool(found), words if found else "pip install fairchem-core")
+
+
+def _vasp(settings: Settings) -> Finding:
+    commands = {
+        "FINETUNA_FLOWS_VASP_COMMAND": settings.vasp_command,
+        "ASE_VASP_COMMAND": os.environ.get("ASE_VASP_COMMAND"),
+        "VASP_COMMAND": os.environ.get("VASP_COMMAND"),
+        "ATOMATE2_VASP_CMD": os.environ.get("ATOMATE2_VASP_CMD"),
+    }
+    for name, command in commands.items():
+        if command:
+            where = shutil.which(command.split()[-1])
+            return Finding("VASP", where is not None, f"{name}={command} ({where or 'not found'})")
+    return Finding(
+        "VASP", False, f"set FINETUNA_FLOWS_VASP_COMMAND (looked at {', '.join(commands)})"
+    )
+
+
+def _potcars() -> Finding:
+    places = {
+        "PMG_VASP_PSP_DIR": PYMATGEN.get("PMG_VASP_PSP_DIR"),
+        "VASP_PP_PATH": ase_config.get("VASP_PP_PATH"),
+    }
+    for name, place in places.items():
+        if place:
+            there = Path(place).is_dir()
+            return Finding("POTCARs", there, f"{name}={place}{'' if there else ' is no folder'}")
+    return Finding("POTCARs", False, f"set PMG_VASP_PSP_DIR (looked at {', '.join(places)})")
+
+
+def _device(settings: Settings) -> Finding:
+    cuda = cuda_devices()
+    words = f"{settings.device}, {settings.threads} threads; CUDA: {', '.join(cuda) or 'none'}"
+    return Finding("torch device", settings.device == "cpu" or bool(cuda), words)
+
+
+def _store() -> Finding:
+    store = default_job_store()
+    try:
+        store.connect()
+        count = store.count()
+    except (FinetunaError, OSError, ConnectionError) as error:
+        return Finding("results store", False, f"{store.name}: {error}", True)
+    where = os.environ.get("JOBFLOW_CONFIG_FILE", DEFAULT_CONFIG_FILE_PATH)
+    return Finding("results store", True, f"{store.name}, {count} documents (configure in {where})")

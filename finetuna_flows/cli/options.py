@@ -1,0 +1,84 @@
+"""The options that `relax` and `compare` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finetuna_flows.cli.words import METHODS
+
+Structures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STRUCTURE…",
+        help="Files that ASE or pymatgen read; FILE@3 takes the fourth of several.",
+    ),
+]
+Method = Annotated[str, typer.Option(help=f"How to relax: {', '.join(METHODS)}.")]
+Methods = Annotated[
+    str, typer.Option(help=f"Methods to compare, with commas: {', '.join(METHODS)}.")
+]
+Surrogate = Annotated[
+    str, typer.Option(help="chgnet, chgnet:MODEL, toy, ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE.")
+]
+SurrogateArgs = Annotated[str | None, typer.Option(help="Arguments of the surrogate, as JSON.")]
+Tuner = Annotated[str, typer.Option(help="gp, gradient, or gradient+gp.")]
+TunerArgs = Annotated[
+    str | None, typer.Option(help='Arguments by tuner, as JSON: {"gp": {"length": 0.8}}.')
+]
+Parent = Annotated[
+    str,
+    typer.Option(
+        help="embedded, gpaw, tblite (each with :cold, :restart or :kept), emt, "
+        "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE."
+    ),
+]
+ParentArgs = Annotated[str | None, typer.Option(help="Arguments of an ase: parent, as JSON.")]
+Criterion = Annotated[
+    str | None,
+    typer.Option(
+        help="When to ask the parent, besides before stopping; NAME:NUMBER, any of several with "
+        "commas: first, relaxed, every, static, dynamic, displacement. [default: the Maker's]"
+    ),
+]
+Optimizer = Annotated[
+    str, typer.Option(help="ASE's name of the optimizer of online and warm-start.")
+]
+Fmax = Annotated[float, typer.Option(help="eV/Å over the free atoms, by the parent.")]
+MaxSteps = Annotated[int, typer.Option(help="Geometries, predicted and labelled ones alike.")]
+MaxCalls = Annotated[int | None, typer.Option(help="Parent calls.")]
+MaxTime = Annotated[float | None, typer.Option(help="Seconds of wall time.")]
+FixLayers = Annotated[
+    int | None,
+    typer.Option(help="Fix this many bottom layers, in place of constraints in the file."),
+]
+Rattle = Annotated[
+    float | None, typer.Option(help="Å; displace the free atoms at random before relaxing.")
+]
+Seed = Annotated[int, typer.Option(help="Of --rattle.")]
+Tag = Annotated[list[str] | None, typer.Option(help="Word to find the documents by; repeatable.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of a local results store. [default: jobflow's, else the settings' store_path]"
+    ),
+]
+Directory = Annotated[
+    Path,
+    typer.Option("--directory", "-d", help="Where the runs are: a folder a structure and method."),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh/--resume",
+        help="Start anew and set an earlier ledger aside, or go on with it.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved spec and stop.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line on stdout.")]
+Reference = Annotated[
+    str | None,
+    typer.Option(help="Method that the others are measured against. [default: the last]"),
+]

@@ -1,0 +1,80 @@
+"""What a person sees while a relaxation runs: parent calls as lines, the rest as one that moves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+
+from finetuna_flows.geometry import fmax
+from finetuna_flows.records import History, Step
+from finetuna_flows.relaxation.observers import HEADER, line
+
+STEPS = "finetuna_flows.relaxation.observers"
+"""The logger that writes a line a step."""
+
+
+class LiveHandler(logging.Handler):
+    """On a terminal: each parent call stays as a line, a status line shows where the run is."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        super().__init__(logging.DEBUG)
+        self._console = console
+        self._status = status
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Draw a step, or print what else is logged."""
+        step, past = getattr(record, "step", None), getattr(record, "past", None)
+        if isinstance(step, Step) and isinstance(past, History):
+            self._draw(step, past)
+        elif record.name == STEPS and record.levelno == logging.DEBUG:
+            self._status.update(record.getMessage())
+        elif record.levelno >= logging.WARNING:
+            self._console.print(f"[yellow]{record.getMessage()}[/]", highlight=False)
+
+    def _draw(self, step: Step, past: History) -> None:
+        if past.parent_calls == 1 and step.label:
+            self._console.print(f"[dim]{HEADER}[/]", highlight=False)
+        if step.label:
+            self._console.print(line(step, past), highlight=False)
+        predicted = f"predicted fmax {fmax(step.forces, past.free):.3f} eV/Å"
+        self._status.update(f"step {step.index}: {predicted}, {past.parent_calls} parent calls")
+
+
+@contextmanager
+def shown(console: Console, *, quiet: bool = False) -> Iterator[None]:
+    """Show the progress of every relaxation that runs inside: live, or in plain lines.
+
+    Parameters
+    ----------
+    console
+        Where to; plain lines are used unless it is a terminal.
+    quiet
+        Show warnings only.
+    """
+    package = logging.getLogger("finetuna_flows")
+    level, propagate = package.level, package.propagate
+    with console.status("preparing") if console.is_terminal and not quiet else _nothing() as status:
+        handler: logging.Handler
+        if isinstance(status, Status):
+            handler = LiveHandler(console, status)
+        else:
+            handler = logging.StreamHandler(console.file)
+            handler.setLevel(logging.WARNING if quiet else logging.INFO)
+        package.addHandler(handler)
+        package.setLevel(logging.DEBUG)
+        package.propagate = False
+        try:
+            yield
+        finally:
+            package.removeHandler(handler)
+            package.setLevel(level)
+            package.propagate = propagate
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
