@@ -43,7 +43,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-$(EMBEDDED): workflows/install/embedded.sh $(READY)
+$(EMBEDDED): $(READY) workflows/install/embedded.sh workflows/install/gpaw_siteconfig.py
 	sh workflows/install/embedded.sh $(BIN)/python
 	touch $@
 

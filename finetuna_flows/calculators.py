@@ -32,10 +32,11 @@ def load_calculator(target: str, arguments: Mapping[str, object]) -> BaseCalcula
     if not callable(factory):
         raise ValueError(f"calculator is {target!r} but {place} has no callable {name!r}")
     try:
-        calculator = factory(**arguments)
+        calculator: BaseCalculator = factory(**arguments)
     except TypeError as exc:
         raise TypeError(f"{target} refuses the arguments {dict(arguments)}: {exc}") from exc
-    if not isinstance(calculator, BaseCalculator):
+    # not every ASE calculator is one of ASE's classes: GPAW's is not
+    if not all(hasattr(calculator, name) for name in ("get_potential_energy", "get_forces")):
         raise TypeError(
             f"{target} returned a {type(calculator).__name__} but must return an ASE calculator"
         )

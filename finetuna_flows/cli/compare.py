@@ -11,7 +11,6 @@ from rich.console import Console
 
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import (
-    comparison_table,
     exit_code,
     open_store,
     run_flow,
@@ -20,10 +19,11 @@ from finetuna_flows.cli.execute import (
 from finetuna_flows.cli.exits import told_apart
 from finetuna_flows.cli.inputs import check_all_known, read_inputs
 from finetuna_flows.cli.relax import print_spec
+from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
 from finetuna_flows.flows.compare import CompareMaker
 from finetuna_flows.relaxation.limits import Limits
-from finetuna_flows.results.documents import ComparisonDoc
+from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 
 
 def compare(
@@ -84,17 +84,20 @@ def compare(
             root = directory / each.name
             if fresh:
                 set_ledgers_aside(root)
-            for name, result in run_flow(maker.make(each.atoms), job_store, root, console):
-                results.append(result)
-                if isinstance(result, ComparisonDoc):
-                    _show(result, as_json=as_json)
-                else:
-                    console.print(f"{each.name}: {name} ended", highlight=False)
+            ended = [
+                result for _, result in run_flow(maker.make(each.atoms), job_store, root, console)
+            ]
+            _show(ended, as_json=as_json)
+            results += ended
         raise typer.Exit(exit_code(results))
 
 
-def _show(doc: ComparisonDoc, *, as_json: bool) -> None:
+def _show(ended: list[Any], *, as_json: bool) -> None:
+    (comparison,) = [each for each in ended if isinstance(each, ComparisonDoc)]
     if as_json:
-        sys.stdout.write(doc.model_dump_json() + "\n")
-    else:
-        Console().print(comparison_table(doc))
+        sys.stdout.write(comparison.model_dump_json() + "\n")
+        return
+    console = printer()
+    console.print(side_by_side([each for each in ended if isinstance(each, RelaxationDoc)]))
+    console.print()
+    console.print(comparison_table(comparison))

@@ -30,10 +30,11 @@ class LiveHandler(logging.Handler):
         step, past = getattr(record, "step", None), getattr(record, "past", None)
         if isinstance(step, Step) and isinstance(past, History):
             self._draw(step, past)
-        elif record.name == STEPS and record.levelno == logging.DEBUG:
+        elif record.name == STEPS:
             self._status.update(record.getMessage())
-        elif record.levelno >= logging.WARNING:
-            self._console.print(f"[yellow]{record.getMessage()}[/]", highlight=False)
+        elif record.levelno >= logging.INFO:
+            style = "yellow" if record.levelno >= logging.WARNING else "bold"
+            self._console.print(record.getMessage(), style=style, markup=False, highlight=False)
 
     def _draw(self, step: Step, past: History) -> None:
         if past.parent_calls == 1 and step.label:

@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from finetuna_flows.cli import options
-from finetuna_flows.cli.execute import number, open_store, relaxation_table
+from finetuna_flows.cli.execute import open_store
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.results.document_parts import BlobReference
-from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.results.find import RelaxationSummary, relaxation_doc, relaxation_summaries
+from finetuna_flows.cli.tables import ledger_table, printer, relaxation_table, summary_table
+from finetuna_flows.results.find import relaxation_doc, relaxation_summaries
 
 
 def list_relaxations(
@@ -45,7 +43,7 @@ def list_relaxations(
             for summary in found:
                 sys.stdout.write(summary.model_dump_json() + "\n")
         else:
-            Console().print(_summary_table(list(found)))
+            printer().print(summary_table(list(found)))
 
 
 def show(
@@ -59,64 +57,9 @@ def show(
         if as_json:
             sys.stdout.write(doc.model_dump_json() + "\n")
             return
-        console = Console()
+        console = printer()
         console.print(relaxation_table([doc]))
         for name in ("uuid", "name", "level_of_theory", "stop_sentence", "integrity_sentence"):
             console.print(f"{name.replace('_', ' ')}: {getattr(doc, name)}", highlight=False)
         console.print(f"directory: {doc.dir_name}", highlight=False)
-        console.print(_ledger_table(doc))
-
-
-def _summary_table(found: list[RelaxationSummary]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for name in (
-        "uuid",
-        "formula",
-        "method",
-        "converged",
-        "calls",
-        "energy/eV",
-        "fmax",
-        "completed",
-    ):
-        table.add_column(name)
-    for each in found:
-        table.add_row(
-            each.uuid[:8],
-            each.formula_pretty,
-            each.method,
-            "yes" if each.converged else f"no: {each.stop_reason}",
-            str(each.parent_calls),
-            number(each.energy, ".4f"),
-            number(each.fmax, ".4f"),
-            f"{each.completed_at:%Y-%m-%d %H:%M}",
-        )
-    return table
-
-
-def _ledger_table(doc: RelaxationDoc) -> Table:
-    table = Table(box=None, header_style="bold", title="parent calls", title_justify="left")
-    for name in (
-        "call",
-        "step",
-        "energy/eV",
-        "fmax",
-        "predicted fmax",
-        "SCF",
-        "time/s",
-        "asked for",
-    ):
-        table.add_column(name, justify="left" if name == "asked for" else "right")
-    entries = () if doc.ledger is None or isinstance(doc.ledger, BlobReference) else doc.ledger
-    for entry in entries:
-        table.add_row(
-            str(entry.index + 1),
-            str(entry.step),
-            number(entry.energy, ".4f"),
-            number(entry.fmax, ".4f"),
-            number(entry.predicted_fmax, ".4f"),
-            number(entry.scf_cycles, "d"),
-            number(entry.wall_time, ".1f"),
-            ", ".join(entry.reasons),
-        )
-    return table
+        console.print(ledger_table(doc))

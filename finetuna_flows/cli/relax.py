@@ -17,12 +17,12 @@ from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import (
     exit_code,
     open_store,
-    relaxation_table,
     run_flow,
     set_ledgers_aside,
 )
 from finetuna_flows.cli.exits import told_apart
 from finetuna_flows.cli.inputs import Input, check_all_known, read_inputs
+from finetuna_flows.cli.tables import printer, relaxation_table
 from finetuna_flows.cli.words import Words
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.relaxation.limits import Limits
@@ -85,7 +85,7 @@ def relax(
         if as_json:
             print_json(docs)
         elif docs:
-            Console().print(relaxation_table(docs))
+            printer().print(relaxation_table(docs))
         raise typer.Exit(exit_code(results))
 
 
@@ -104,7 +104,6 @@ def _relax_all(
         root = directory / each.name
         if fresh:
             set_ledgers_aside(root)
-        console.print(f"{each.name} ({each.atoms.symbols}) in {root}", highlight=False)
         job = maker.make(each.atoms)
         results += [result for _, result in run_flow(job, job_store, root, console)]
     return results

@@ -29,6 +29,7 @@ def run_in_folders(flow: Flow | Job | list[Job], store: JobStore, root: Path) ->
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
         folder = root / job.name.replace(" ", "_")
         folder.mkdir(parents=True, exist_ok=True)
+        logger.info("%s in %s", job.name, folder)
         try:
             with chdir(folder):
                 response = job.run(store=store)

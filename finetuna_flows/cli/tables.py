@@ -1,0 +1,152 @@
+"""What the commands print: tables of relaxations, comparisons and parent calls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.table import Table
+
+from finetuna_flows.results.document_parts import BlobReference, LedgerEntry
+from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
+from finetuna_flows.results.find import RelaxationSummary
+
+WIDTH = 120
+"""Columns of a table where the output is no terminal that has a width of its own."""
+
+
+def printer() -> Console:
+    """The console for results, on standard output."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+
+
+def relaxation_table(docs: list[RelaxationDoc]) -> Table:
+    """A row a relaxation."""
+    table = Table(box=None, header_style="bold")
+    for name in ("formula", "method", "converged", "calls", "SCF", "energy/eV", "fmax", "time/s"):
+        table.add_column(name, justify="left" if name in ("formula", "method") else "right")
+    table.add_column("adsorbate")
+    for doc in docs:
+        table.add_row(
+            doc.formula_pretty or "",
+            doc.method,
+            "yes" if doc.converged else f"no: {doc.stop_reason}",
+            str(doc.parent_calls),
+            number(doc.scf_cycles, "d"),
+            number(doc.energy, ".4f"),
+            number(doc.fmax, ".4f"),
+            f"{doc.timings.total:.1f}",
+            doc.integrity,
+        )
+    return table
+
+
+def comparison_table(doc: ComparisonDoc) -> Table:
+    """A row a method; calls, SCF cycles and energies are compared with the reference's."""
+    table = Table(
+        box=None,
+        header_style="bold",
+        title=f"{doc.formula_pretty}, against {doc.reference_method}",
+        title_justify="left",
+    )
+    names = ("method", "converged", "calls", "of ref.", "SCF", "time/s", "ΔE/eV", "fmax", "minimum")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("method", "minimum") else "right")
+    for row in doc.rows:
+        table.add_row(
+            row.method,
+            "yes" if row.converged else f"no: {row.note}",
+            number(row.parent_calls, "d"),
+            number(row.parent_calls_ratio, ".0%"),
+            number(row.scf_cycles, "d"),
+            number(row.timings.total if row.timings else None, ".1f"),
+            number(row.energy_difference, "+.4f"),
+            number(row.fmax, ".4f"),
+            _minimum(row),
+        )
+    return table
+
+
+def _minimum(row: ComparisonRow) -> str:
+    if row.same_minimum is None or row.integrity is None:
+        return "-"
+    place = "same" if row.same_minimum else "another"
+    return f"{place} ({row.rmsd:.3f} Å apart), {row.integrity}"
+
+
+def summary_table(found: list[RelaxationSummary]) -> Table:
+    """A row a relaxation, as a list of many shows it."""
+    table = Table(box=None, header_style="bold")
+    for name in (
+        "uuid",
+        "formula",
+        "method",
+        "converged",
+        "calls",
+        "energy/eV",
+        "fmax",
+        "completed",
+    ):
+        table.add_column(name)
+    for each in found:
+        table.add_row(
+            each.uuid[:8],
+            each.formula_pretty,
+            each.method,
+            "yes" if each.converged else f"no: {each.stop_reason}",
+            str(each.parent_calls),
+            number(each.energy, ".4f"),
+            number(each.fmax, ".4f"),
+            f"{each.completed_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def ledger_table(doc: RelaxationDoc) -> Table:
+    """A row a parent call; empty where the ledger has not been loaded."""
+    title = f"parent calls, {doc.name}"
+    table = Table(box=None, header_style="bold", title=title, title_justify="left")
+    names = ("call", "step", "energy/eV", "fmax", "predicted", "SCF", "time/s", "asked for")
+    for name in names:
+        table.add_column(name, justify="left" if name == "asked for" else "right", no_wrap=True)
+    for entry in _entries(doc):
+        table.add_row(
+            str(entry.index + 1),
+            str(entry.step),
+            number(entry.energy, ".4f"),
+            number(entry.fmax, ".3f"),
+            number(entry.predicted_fmax, ".3f"),
+            number(entry.scf_cycles, "d"),
+            number(entry.wall_time, ".1f"),
+            ", ".join(entry.reasons),
+        )
+    return table
+
+
+def side_by_side(docs: Sequence[RelaxationDoc]) -> Table:
+    """The parent calls of several relaxations, call by call."""
+    table = Table(box=None, header_style="bold", title="parent calls", title_justify="left")
+    table.add_column("call", justify="right")
+    for doc in docs:
+        table.add_column(f"{doc.name}: energy/eV", justify="right")
+        table.add_column("fmax", justify="right")
+    calls = zip_longest(*map(_entries, docs))
+    for number_of_call, entries in enumerate(calls, start=1):
+        cells = [
+            cell
+            for entry in entries
+            for cell in ((f"{entry.energy:.4f}", f"{entry.fmax:.3f}") if entry else ("", ""))
+        ]
+        table.add_row(str(number_of_call), *cells)
+    return table
+
+
+def _entries(doc: RelaxationDoc) -> tuple[LedgerEntry, ...]:
+    return () if doc.ledger is None or isinstance(doc.ledger, BlobReference) else doc.ledger
+
+
+def number(value: float | None, form: str) -> str:
+    """A number in a format, or a dash where there is none."""
+    return "-" if value is None else format(value, form)

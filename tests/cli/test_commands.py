@@ -1,0 +1,241 @@
+"""The commands as a user runs them: in a process of their own, judged by output and exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ase.io import write
+
+from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
+from tests.systems import oxygen_on_copper
+
+COMMAND = [sys.executable, "-m", "finetuna_flows.cli"]
+CHEAP = ["--surrogate", "toy", "--parent", "emt", "--fmax", "0.05"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "o_cu.traj", oxygen_on_copper())
+    return tmp_path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {
+        "FINETUNA_FLOWS_STORE_PATH": str(folder / "store"),
+        "FINETUNA_FLOWS_CONFIG_FILE": str(folder / "settings.yaml"),
+        "JOBFLOW_CONFIG_FILE": str(folder / "jobflow.yaml"),
+    }
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_relax_list_show(folder: Path) -> None:
+    done = run(folder, "relax", "o_cu.traj", *CHEAP, "--tag", "first", "--json")
+    assert done.returncode == 0, done.stderr
+    (doc,) = [json.loads(each) for each in done.stdout.splitlines()]
+    assert doc["converged"]
+    assert doc["fmax"] <= 0.05
+    assert doc["tags"] == ["first"]
+    assert "predicted" in done.stderr  # the header of the plain lines
+    assert len(done.stderr.splitlines()) >= doc["n_steps"]
+
+    listed = run(folder, "list", "--chemsys", "O-Cu", "--method", "online")
+    assert doc["uuid"][:8] in listed.stdout
+    assert "Cu8O" in listed.stdout
+    assert run(folder, "list", "--method", "BFGS", "--json").stdout == ""
+
+    shown = run(folder, "show", doc["uuid"][:8])
+    assert shown.returncode == 0
+    assert "the parent's own forces are below the threshold" in shown.stdout
+    assert shown.stdout.count("endpoint") >= 1
+    missing = run(folder, "show", "ffff")
+    assert missing.returncode == 3
+    assert "ffff" in missing.stderr
+
+
+def test_a_second_run_replays_and_fresh_starts_anew(folder: Path) -> None:
+    first = run(folder, "relax", "o_cu.traj", *CHEAP, "--json")
+    again = run(folder, "relax", "o_cu.traj", *CHEAP, "--json")
+    calls = json.loads(first.stdout)["parent_calls"]
+    assert json.loads(again.stdout)["replayed_calls"] == calls
+    fresh = run(folder, "relax", "o_cu.traj", *CHEAP, "--json", "--fresh")
+    assert json.loads(fresh.stdout)["replayed_calls"] == 0
+    assert (folder / "runs/o_cu/online" / f"{LEDGER_NAME}.1").exists()
+
+
+def test_compare_prints_ledgers_and_methods_side_by_side(folder: Path) -> None:
+    done = run(folder, "compare", "o_cu.traj", *CHEAP, "--methods", "online,warm-start,BFGS")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    table = {row[0]: row for row in rows if row and row[0] in ("online", "warm-start", "BFGS")}
+    assert table["BFGS"][1:4] == ["yes", table["BFGS"][2], "100%"]
+    assert int(table["online"][2]) < int(table["BFGS"][2])
+    assert "same" in table["online"]
+
+
+def test_dry_run_prints_the_spec_and_does_nothing(folder: Path) -> None:
+    done = run(folder, "relax", "o_cu.traj", *CHEAP, "--criterion", "first:2,every:7", "--dry-run")
+    spec = json.loads(done.stdout)
+    assert spec["@class"] == "OnlineRelaxMaker"
+    assert spec["fmax"] == 0.05
+    assert [each["@class"] for each in spec["criterion"]["criteria"]] == ["FirstN", "EveryK"]
+    assert not (folder / "runs").exists()
+
+
+def test_exit_code_1_where_a_limit_ends_it(folder: Path) -> None:
+    done = run(folder, "relax", "o_cu.traj", *CHEAP, "--max-calls", "2")
+    assert done.returncode == 1
+    assert "max_parent_calls" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["o_cu.traj", "--parent", "vasp6"], "--parent is 'vasp6' but must be one of"),
+        (["o_cu.traj", "--parent-args", "{"], "--parent-args is '{' but must be a JSON object"),
+        (["o_cu.traj", "--surrogate", "magic"], "--surrogate is 'magic' but must be chgnet"),
+        (["o_cu.traj", "--tuner", "gp+wish"], "tuner 'wish' is not one of gp, gradient"),
+        (["o_cu.traj", "--criterion", "often"], "query criterion is 'often' but must be"),
+        (["o_cu.traj", "--method", "guess"], "method is 'guess' but must be one of online"),
+        (["o_cu.traj", "--max-calls", "0"], "`max_parent_calls` is 0 but must be positive"),
+        (["nowhere.cif"], "nowhere.cif"),
+        (["o_cu.traj", "o_cu.traj"], "several structures are called 'o_cu'"),
+    ],
+)
+def test_exit_code_2_and_one_line_for_bad_input(
+    words: list[str], message: str, folder: Path
+) -> None:
+    done = run(folder, "relax", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "runs").exists()
+
+
+def test_unknown_elements_are_named_before_any_work(folder: Path) -> None:
+    atoms = oxygen_on_copper()
+    atoms.symbols[-1] = "Zr"
+    write(folder / "zr.traj", atoms)
+    done = run(folder, "relax", "o_cu.traj", "zr.traj", *CHEAP)
+    assert done.returncode == 2
+    assert "zr: " in done.stderr
+    assert "lacks Zr" in done.stderr
+    assert not (folder / "runs").exists()
+
+
+def test_exit_code_3_where_the_parent_fails(folder: Path) -> None:
+    (folder / "broken.py").write_text(
+        "from ase.calculators.calculator import Calculator, CalculationFailed\n"
+        "class Broken(Calculator):\n"
+        "    implemented_properties = ['energy', 'forces']\n"
+        "    def calculate(self, *args, **kwargs):\n"
+        "        raise CalculationFailed('the electrons ran away')\n"
+    )
+    done = run(
+        folder, "relax", "o_cu.traj", "--surrogate", "toy", "--parent", "ase:broken.py:Broken"
+    )
+    assert done.returncode == 3
+    assert "the electrons ran away" in done.stderr
+    compared = run(
+        folder, "compare", "o_cu.traj", "--surrogate", "toy", "--parent", "ase:broken.py:Broken"
+    )
+    assert compared.returncode == 3
+    assert "no: missing" in compared.stdout
+
+
+def slow_parent(folder: Path) -> list[str]:
+    (folder / "slow.py").write_text(
+        "import time\n"
+        "from ase.calculators.emt import EMT\n"
+        "class Slow(EMT):\n"
+        "    def calculate(self, *args, **kwargs):\n"
+        "        time.sleep(0.5)\n"
+        "        super().calculate(*args, **kwargs)\n"
+    )
+    return ["--surrogate", "toy", "--parent", "ase:slow.py:Slow", "--fmax", "0.05"]
+
+
+def labels_on_disk(folder: Path) -> int:
+    ledger = folder / "runs/o_cu/online" / LEDGER_NAME
+    return len(ledger.read_text().splitlines()) - 1 if ledger.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "the same command goes on"), (signal.SIGTERM, 143, "")],
+)
+def test_an_interrupted_command_resumes(
+    number: signal.Signals, code: int, words: str, folder: Path
+) -> None:
+    arguments = ["relax", "o_cu.traj", *slow_parent(folder), "--json"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while labels_on_disk(folder) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert words in errors
+    assert "Traceback" not in errors
+    done = run(folder, *arguments)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["replayed_calls"] >= 2
+
+
+def test_on_a_terminal_progress_is_live(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "relax", "o_cu.traj", *CHEAP],
+        cwd=folder,
+        env=environment(folder) | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            seen += chunk
+        assert process.wait() == 0
+    os.close(ours)
+    assert b"asked for" in seen
+    assert b"parent calls" in seen  # the status line
+    assert b"\x1b[2K" in seen  # which is drawn over itself
+
+
+def test_doctor_names_what_is_there_and_what_is_not(folder: Path) -> None:
+    (folder / "settings.yaml").write_text("threads: 2\n")
+    done = run(folder, "doctor")
+    assert done.returncode == 0
+    for word in ("surrogate chgnet", "parent gpaw", "parent tblite", "VASP", "POTCARs", "store"):
+        assert word in done.stdout
+    (folder / "settings.yaml").write_text("thread: 2\n")
+    wrong = run(folder, "doctor")
+    assert wrong.returncode == 1
+    assert "thread" in wrong.stdout
