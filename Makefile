@@ -11,7 +11,7 @@ EMBEDDED := $(VENV)/.embedded
 .PHONY: relax test lint types contracts pytest test-slow benchmark clean
 
 relax: $(READY) $(EMBEDDED)
-	$(BIN)/python workflows/01_relax_one.py
+	$(BIN)/python workflows/00_first_relaxation.py
 
 test: lint types contracts pytest
 
@@ -32,7 +32,7 @@ test-slow: $(READY) $(EMBEDDED)
 	$(BIN)/pytest -m slow
 
 benchmark: $(READY)
-	$(BIN)/python benchmarks/learner.py
+	$(BIN)/python benchmarks/methods.py
 
 # torch first: left to itself, pip would fetch the build with CUDA
 $(READY): pyproject.toml

@@ -20,3 +20,27 @@ Imports point downwards only, and siblings do not see each other::
         → (finetuning | queries | surrogates | parents | structures)
         → protocols → records → (geometry | calculators) → settings → errors
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
+    from finetuna_flows.flows.compare import CompareMaker
+    from finetuna_flows.flows.relax import OnlineRelaxMaker
+
+__all__ = ["CompareMaker", "OnlineRelaxMaker", "ParentRelaxMaker", "WarmStartMaker"]
+
+_HOMES = {
+    "CompareMaker": "finetuna_flows.flows.compare",
+    "OnlineRelaxMaker": "finetuna_flows.flows.relax",
+    "ParentRelaxMaker": "finetuna_flows.flows.baselines",
+    "WarmStartMaker": "finetuna_flows.flows.baselines",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a Maker when it is asked for, so that importing the package costs nothing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -37,4 +36,3 @@ def main(
     ] = False,
 ) -> None:
     """Relax structures with a surrogate that learns on the fly and a parent that verifies."""
-    logging.captureWarnings(capture=True)

@@ -26,6 +26,7 @@ def run_in_folders(flow: Flow | Job | list[Job], store: JobStore, root: Path) ->
     Yields each job with its response, or with the error of this package that ended it: the jobs
     that can do without it still run. Other exceptions and Ctrl-C pass through.
     """
+    store.connect()
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
         folder = root / job.name.replace(" ", "_")
         folder.mkdir(parents=True, exist_ok=True)

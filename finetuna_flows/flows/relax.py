@@ -15,6 +15,7 @@ from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, QueryCriterion, Spec, Surrogate, TunerSpec
 from finetuna_flows.queries.combine import AnyOf
 from finetuna_flows.queries.displacement import Displacement
+from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.checkpoint import Ledger
@@ -42,8 +43,11 @@ class OnlineRelaxMaker(Maker):
     """How they do."""
     parent: Spec[ParentCalculator] = field(default_factory=EmbeddedParentSpec)
     """The reference that has the last word."""
-    criterion: QueryCriterion = field(default_factory=lambda: AnyOf((FirstN(1), Displacement())))
-    """When to ask the parent, besides before stopping."""
+    criterion: QueryCriterion = field(
+        default_factory=lambda: AnyOf((FirstN(1), Displacement(), EveryK(50)))
+    )
+    """When to ask the parent, besides before stopping. The last of the default is for priors whose
+    energy surface is not smooth: an optimizer can go to and fro on a kink for ever."""
     optimizer: str = "BFGS"
     """ASE's name for it; see `relaxation.optimizers.ON_THE_SURROGATE`."""
     fmax: float = 0.03

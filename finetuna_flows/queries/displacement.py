@@ -17,9 +17,9 @@ class Displacement(MSONable):
     """Ask when an atom has moved far since the last label; before the first, since the start."""
 
     distance: float = 0.6
-    """Å, by the minimum image. Calibrated by parent calls of the residual Gaussian process on six of
-    the systems published with FINETUNA (their fitted potentials as parents, CHGNet as the prior),
-    2026-11: 0.45 to 0.8 differ little, 0.3 needs a quarter more calls."""
+    """Å, by the minimum image. Calibrated by parent calls of the residual Gaussian process on six
+    of the systems published with FINETUNA (their fitted potentials as parents, CHGNet as the
+    prior), 2026-11: 0.45 to 0.8 differ little, 0.3 needs a quarter more calls."""
 
     def __post_init__(self) -> None:
         if not 0 < self.distance < math.inf:

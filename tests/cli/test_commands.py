@@ -1,4 +1,4 @@
-"""The commands as a user runs them: in a process of their own, judged by output and exit code."""
+"""The commands as a user runs them, judged by output and exit code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from ase.io import write
+from typer.testing import CliRunner, Result
 
+from finetuna_flows.cli import app
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
 from tests.systems import oxygen_on_copper
 
@@ -35,20 +38,14 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *words],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(folder: Path, *words: str) -> Result:
+    with chdir(folder):
+        return CliRunner().invoke(app, words, env=environment(folder))
 
 
 def test_relax_list_show(folder: Path) -> None:
     done = run(folder, "relax", "o_cu.traj", *CHEAP, "--tag", "first", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     (doc,) = [json.loads(each) for each in done.stdout.splitlines()]
     assert doc["converged"]
     assert doc["fmax"] <= 0.05
@@ -62,11 +59,11 @@ def test_relax_list_show(folder: Path) -> None:
     assert run(folder, "list", "--method", "BFGS", "--json").stdout == ""
 
     shown = run(folder, "show", doc["uuid"][:8])
-    assert shown.returncode == 0
+    assert shown.exit_code == 0
     assert "the parent's own forces are below the threshold" in shown.stdout
     assert shown.stdout.count("endpoint") >= 1
     missing = run(folder, "show", "ffff")
-    assert missing.returncode == 3
+    assert missing.exit_code == 3
     assert "ffff" in missing.stderr
 
 
@@ -82,7 +79,7 @@ def test_a_second_run_replays_and_fresh_starts_anew(folder: Path) -> None:
 
 def test_compare_prints_ledgers_and_methods_side_by_side(folder: Path) -> None:
     done = run(folder, "compare", "o_cu.traj", *CHEAP, "--methods", "online,warm-start,BFGS")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     table = {row[0]: row for row in rows if row and row[0] in ("online", "warm-start", "BFGS")}
     assert table["BFGS"][1:4] == ["yes", table["BFGS"][2], "100%"]
@@ -101,7 +98,7 @@ def test_dry_run_prints_the_spec_and_does_nothing(folder: Path) -> None:
 
 def test_exit_code_1_where_a_limit_ends_it(folder: Path) -> None:
     done = run(folder, "relax", "o_cu.traj", *CHEAP, "--max-calls", "2")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "max_parent_calls" in done.stdout
 
 
@@ -123,7 +120,7 @@ def test_exit_code_2_and_one_line_for_bad_input(
     words: list[str], message: str, folder: Path
 ) -> None:
     done = run(folder, "relax", *words)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "runs").exists()
@@ -134,7 +131,7 @@ def test_unknown_elements_are_named_before_any_work(folder: Path) -> None:
     atoms.symbols[-1] = "Zr"
     write(folder / "zr.traj", atoms)
     done = run(folder, "relax", "o_cu.traj", "zr.traj", *CHEAP)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "zr: " in done.stderr
     assert "lacks Zr" in done.stderr
     assert not (folder / "runs").exists()
@@ -151,12 +148,12 @@ def test_exit_code_3_where_the_parent_fails(folder: Path) -> None:
     done = run(
         folder, "relax", "o_cu.traj", "--surrogate", "toy", "--parent", "ase:broken.py:Broken"
     )
-    assert done.returncode == 3
+    assert done.exit_code == 3
     assert "the electrons ran away" in done.stderr
     compared = run(
         folder, "compare", "o_cu.traj", "--surrogate", "toy", "--parent", "ase:broken.py:Broken"
     )
-    assert compared.returncode == 3
+    assert compared.exit_code == 3
     assert "no: missing" in compared.stdout
 
 
@@ -200,7 +197,7 @@ def test_an_interrupted_command_resumes(
     assert words in errors
     assert "Traceback" not in errors
     done = run(folder, *arguments)
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert json.loads(done.stdout)["replayed_calls"] >= 2
 
 
@@ -232,10 +229,10 @@ def test_on_a_terminal_progress_is_live(folder: Path) -> None:
 def test_doctor_names_what_is_there_and_what_is_not(folder: Path) -> None:
     (folder / "settings.yaml").write_text("threads: 2\n")
     done = run(folder, "doctor")
-    assert done.returncode == 0
+    assert done.exit_code == 0
     for word in ("surrogate chgnet", "parent gpaw", "parent tblite", "VASP", "POTCARs", "store"):
         assert word in done.stdout
     (folder / "settings.yaml").write_text("thread: 2\n")
     wrong = run(folder, "doctor")
-    assert wrong.returncode == 1
+    assert wrong.exit_code == 1
     assert "thread" in wrong.stdout
