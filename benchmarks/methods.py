@@ -35,7 +35,7 @@ from finetuna_flows.structures.adsorbates import add_adsorbate
 from finetuna_flows.structures.prepare import rattle
 from finetuna_flows.structures.slabs import build_slab
 
-METHODS = ("online", "warm-start", "GPMin", "BFGS")
+METHODS = "online,warm-start,GPMin,BFGS"
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,13 @@ def published_systems(data: Path, sids: list[str]) -> Iterator[System]:
         yield System(sid, by_sid[sid], parent, table[sid]["VASP_CG"]["dft_calls"])
 
 
-def relaxations(system: System, words: Words, folder: Path) -> Iterator[tuple[str, RelaxationDoc]]:
+def relaxations(
+    system: System, words: Words, methods: list[str], folder: Path
+) -> Iterator[tuple[str, RelaxationDoc]]:
     """One document a method."""
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
     store.connect()
-    for maker in words.makers(METHODS):
+    for maker in words.makers(methods):
         maker.parent = system.parent
         ((_, response),) = run_in_folders(maker.make(system.atoms), store, folder)
         if isinstance(response, FinetunaError):
@@ -94,6 +96,7 @@ def main() -> None:
     """Print a row a relaxation and a mean for each method."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--methods", default=METHODS, help="BFGS must be among them")
     parser.add_argument("--surrogate", default="chgnet")
     parser.add_argument("--tuner", default="gp")
     parser.add_argument("--criterion")
@@ -121,7 +124,7 @@ def main() -> None:
     ratios: dict[str, list[float]] = {}
     for system in systems:
         with tempfile.TemporaryDirectory() as folder:
-            docs = dict(relaxations(system, words, Path(folder)))
+            docs = dict(relaxations(system, words, asked.methods.split(","), Path(folder)))
         bfgs = docs["BFGS"]
         for method, doc in docs.items():
             ratio = doc.parent_calls / bfgs.parent_calls

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from ase import Atoms
 from ase.build import add_adsorbate, fcc111
+from ase.calculators.calculator import Calculator, all_changes
 from ase.constraints import FixAtoms
 
 EMT = "ase.calculators.emt:EMT"
 MORSE = "ase.calculators.morse:MorsePotential"
-MORSE_ARGUMENTS = {"epsilon": 0.4, "r0": 2.5, "rho0": 4.0}
-"""A poor prior for copper: right about where atoms are, wrong about everything else."""
+MORSE_ARGUMENTS = {"epsilon": 0.2, "r0": 2.5, "rho0": 3.5}
+"""A poor prior for copper and oxygen: soft, and with one distance for all pairs."""
 
 
 def oxygen_on_copper() -> Atoms:
@@ -22,3 +25,21 @@ def oxygen_on_copper() -> Atoms:
     rng = np.random.default_rng(7)
     atoms.positions[4:8] += rng.normal(0, 0.05, (4, 3))
     return atoms
+
+
+class Slope(Calculator):
+    """The same force everywhere: no curvature, so a quasi-Newton step divides by zero."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012 - ASE's way
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Energy minus the heights, in eV and Å."""
+        assert atoms is not None
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        forces = np.tile([0.0, 0.0, 1.0], (len(atoms), 1))
+        self.results = {"energy": -atoms.positions[:, 2].sum(), "forces": forces}

@@ -82,6 +82,8 @@ class WarmStartMaker(Maker):
     """Of both parts; see `relaxation.optimizers.ON_THE_SURROGATE`."""
     fmax: float = 0.03
     """eV/Å over the free atoms, of both parts."""
+    max_surrogate_steps: int = 300
+    """After which the parent takes over from a surrogate that does not converge. A guess."""
     limits: Limits = field(default_factory=Limits)
     """What ends the run if it does not converge."""
     tags: tuple[str, ...] = ()
@@ -91,6 +93,10 @@ class WarmStartMaker(Maker):
         """Refuse what cannot run, before anything is submitted."""
         check_optimizer(self.optimizer, ON_THE_SURROGATE)
         check_threshold(self.fmax)
+        if self.max_surrogate_steps < 1:
+            raise ValueError(
+                f"`max_surrogate_steps` is {self.max_surrogate_steps} but must be at least 1"
+            )
         self.tags = tuple(self.tags)
 
     @relax_job
@@ -108,6 +114,7 @@ class WarmStartMaker(Maker):
                 ledger=ledger,
                 fmax=self.fmax,
                 limits=self.limits,
+                max_surrogate_steps=self.max_surrogate_steps,
                 optimizer=self.optimizer,
                 observers=(log_step,),
             )

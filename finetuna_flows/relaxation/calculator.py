@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -54,7 +55,8 @@ class StepCalculator(Calculator):
         if atoms is None:
             raise ValueError("`atoms` is None but a step needs a geometry")
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]  # as is
-        step = self._evaluate(atoms)
+        with np.errstate(divide="warn", invalid="warn"):  # the optimizer's own are errors
+            step = self._evaluate(atoms)
         energy = step.energy
         self.results = {"energy": energy, "free_energy": energy, "forces": step.forces.copy()}
         reason = self._may_stop(step)

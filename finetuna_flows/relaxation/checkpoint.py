@@ -168,7 +168,8 @@ class Ledger:
                 if differing:
                     raise CheckpointError(
                         f"{self.path} belongs to another run: {'; '.join(differing)}. Use the "
-                        "same spec to resume it, or another directory to start anew"
+                        "same spec to resume it, or another directory to start anew (jobflow's "
+                        "run_locally makes one with create_folders=True)"
                     )
             case {"kind": "call", "steps": list(steps)}:
                 self._recorded.extend(decode_step(each) for each in steps)

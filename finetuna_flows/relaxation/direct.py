@@ -52,13 +52,14 @@ def relax_warm_start(
     ledger: Ledger,
     fmax: float,
     limits: Limits,
+    max_surrogate_steps: int = 300,
     optimizer: str = "BFGS",
     observers: Sequence[Observer] = (),
 ) -> Relaxation:
     """Relax on the surrogate until it says converged, then go on with the parent alone.
 
-    Parameters are those of `relaxation.online.relax_online`. If the surrogate's part reaches a
-    limit or finds no way down, the parent takes over from there.
+    Parameters are those of `relaxation.online.relax_online`. The parent takes over too where the
+    surrogate is not converged after `max_surrogate_steps` or finds no way down.
     """
     check_optimizer(optimizer, ON_THE_SURROGATE)
     run = Run(start, fmax, limits, ledger, observers)
@@ -73,9 +74,12 @@ def relax_warm_start(
     def handed_over(step: Step) -> StopReason | None:
         if ledger.next is not None:
             return StopReason.CONVERGED if ledger.next.label else None
-        return StopReason.CONVERGED if run.below_threshold(step) else run.may_stop(step)
+        if run.below_threshold(step):
+            return StopReason.CONVERGED
+        used_up = len(run.history) >= max_surrogate_steps
+        return StopReason.MAX_STEPS if used_up else run.may_stop(step)
 
-    descend(start, optimizer, predict, handed_over)
+    descend(start, optimizer, predict, handed_over, run.history)
     reached = moved(start, run.history[-1].positions)
     reason = _on_parent(reached, parent, optimizer, run)
     return run.finish("warm_start", parent.level, reason)
@@ -108,4 +112,4 @@ def _on_parent(start: Atoms, parent: ParentCalculator, optimizer: str, run: Run)
         run.record(step)
         return step
 
-    return descend(start, optimizer, label, run.may_stop)
+    return descend(start, optimizer, label, run.may_stop, run.history)

@@ -54,5 +54,7 @@ def relax_online(
     check_optimizer(optimizer, ON_THE_SURROGATE)
     run = Run(start, fmax, limits, ledger, observers)
     learner = Learner(surrogate, parent, criterion, tuner, run)
-    reason = descend(start, optimizer, learner.evaluate, run.may_stop, run.history)
+    reason = descend(
+        start, optimizer, learner.evaluate, run.may_stop, run.history, surface_learns=True
+    )
     return run.finish("online", parent.level, reason)

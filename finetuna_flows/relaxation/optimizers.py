@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import ase.optimize
+import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import Optimizer
@@ -12,6 +14,8 @@ from ase.optimize.sciopt import OptimizerConvergenceError, SciPyFminCG
 
 from finetuna_flows.records import Frame, History, Step, StopReason
 from finetuna_flows.relaxation.calculator import StepCalculator, Stopped
+
+logger = logging.getLogger(__name__)
 
 ON_THE_SURROGATE = (
     "BFGS", "LBFGS", "FIRE", "FIRE2", "MDMin", "BFGSLineSearch", "LBFGSLineSearch", "RFO",
@@ -38,9 +42,14 @@ def descend(
     optimizer: str,
     evaluate: Callable[[Atoms], Step],
     may_stop: Callable[[Step], StopReason | None],
-    history: History | None = None,
+    history: History,
+    *,
+    surface_learns: bool = False,
 ) -> StopReason:
     """Move downhill from `start` until a step may be the last.
+
+    An optimizer that divides by zero, or no longer moves, starts afresh where it is: the surface
+    is flat or has a kink there. If it cannot even take one step then, it has given up.
 
     Parameters
     ----------
@@ -51,20 +60,22 @@ def descend(
     evaluate, may_stop
         Take a step, and say why it is the last one.
     history
-        Where the surface is a surrogate's: after each fit the optimizer starts afresh and
-        remembers only what the parent said (the paper's rule for the Hessian of BFGS).
+        Where `evaluate` puts the steps.
+    surface_learns
+        After each label the optimizer then starts afresh and remembers only what the parent said
+        (the paper's rule for the Hessian of BFGS).
     """
     atoms = start.copy()
     atoms.calc = StepCalculator(evaluate, may_stop)
     try:
-        if optimizer == "CG":
-            _make(optimizer, atoms).run(fmax=0.0)
-        elif history is None:
-            for _ in _make(optimizer, atoms).irun(fmax=0.0):
-                pass
-        else:
-            while True:
-                _descend_until_label(_make(optimizer, atoms), history)
+        with np.errstate(divide="raise", invalid="raise"):
+            if optimizer == "CG":
+                _make(optimizer, atoms).run(fmax=0.0)
+            else:
+                known = -1
+                while len(history) > known:
+                    known = len(history)
+                    _move(_make(optimizer, atoms), history, surface_learns=surface_learns)
     except Stopped as stopped:
         return stopped.reason
     except OptimizerConvergenceError:
@@ -72,13 +83,19 @@ def descend(
     return StopReason.OPTIMIZER_GAVE_UP
 
 
-def _descend_until_label(optimizer: Optimizer, history: History) -> None:
-    known = history.parent_calls
-    if known and hasattr(optimizer, "_replay_trajectory"):
+def _move(optimizer: Optimizer, history: History, *, surface_learns: bool) -> None:
+    """Move until the surface has changed, or the optimizer is stuck."""
+    calls = history.parent_calls
+    if surface_learns and calls and hasattr(optimizer, "_replay_trajectory"):
         optimizer.replay_trajectory([_image(frame) for frame in history.frames])
-    for _ in optimizer.irun(fmax=0.0):
-        if history.parent_calls > known:
-            return
+    steps = -1
+    try:
+        for _ in optimizer.irun(fmax=0.0):
+            if len(history) == steps or (surface_learns and history.parent_calls > calls):
+                return
+            steps = len(history)
+    except FloatingPointError:
+        logger.debug("step %d: the optimizer divided by zero and starts afresh", len(history))
 
 
 def _image(frame: Frame) -> Atoms:

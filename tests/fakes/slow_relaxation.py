@@ -19,7 +19,7 @@ from finetuna_flows.records import Label
 from tests.relaxation.parts import METHODS
 from tests.systems import EMT, oxygen_on_copper
 
-PAUSE = 0.03
+PAUSE = 0.08
 """Seconds a label takes."""
 
 

@@ -97,6 +97,7 @@ def warm_start(
     optimizer: str = "BFGS",
     fmax: float = 0.02,
     limits: Limits | None = None,
+    max_surrogate_steps: int = 300,
     observers: tuple[Observer, ...] = (),
 ) -> Relaxation:
     """A warm start on the Morse prior in `directory`."""
@@ -109,6 +110,7 @@ def warm_start(
             ledger=ledger,
             fmax=fmax,
             limits=limits or Limits(),
+            max_surrogate_steps=max_surrogate_steps,
             optimizer=optimizer,
             observers=observers,
         )

@@ -45,11 +45,27 @@ def test_without_learning_the_prior_ends_elsewhere(tmp_path: Path) -> None:
     assert fmax(handed_over.forces, free_components(walked.start)) > 10 * walked.fmax_threshold
 
 
+def test_the_parent_takes_over_from_a_surrogate_that_does_not_converge(tmp_path: Path) -> None:
+    walked = warm_start(oxygen_on_copper(), tmp_path, max_surrogate_steps=3)
+    assert [step.label is None for step in walked.steps[:4]] == [True, True, True, False]
+    assert walked.converged
+
+
 def test_nothing_ends_on_a_predicted_force(tmp_path: Path) -> None:
     relaxation = online(oxygen_on_copper(), tmp_path, criterion=EveryK(10**6))
     reasons = {reason for step in relaxation.labelled for reason in step.decision.reasons}
     assert reasons == {QueryReason.ENDPOINT}
     assert relaxation.converged
+
+
+@pytest.mark.parametrize("optimizer", ["BFGS", "LBFGS", "RFO"])
+def test_an_optimizer_that_divides_by_zero_starts_afresh(optimizer: str, tmp_path: Path) -> None:
+    slope = AseParentSpec("tests.systems:Slope").build()
+    relaxation = direct(
+        oxygen_on_copper(), tmp_path, parent=slope, optimizer=optimizer, limits=Limits(max_steps=9)
+    )
+    assert relaxation.stop_reason is StopReason.MAX_STEPS
+    assert all(np.isfinite(step.positions).all() for step in relaxation.steps)
 
 
 def test_fixed_atoms_stay_and_the_start_is_not_touched(tmp_path: Path) -> None:
