@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import overload
 
@@ -20,82 +19,7 @@ from ase import Atoms
 
 from finetuna_flows.errors import ParentError, SurrogateError
 from finetuna_flows.geometry import Array, Mask, fmax, free_components, moved
-
-
-class QueryReason(StrEnum):
-    """Why the parent was asked."""
-
-    FIRST = "first"
-    RELAXED = "relaxed"
-    EVERY_K = "every_k"
-    UNCERTAIN = "uncertain"
-    DISPLACED = "displaced"
-    ENDPOINT = "endpoint"
-    PARENT_DRIVEN = "parent_driven"
-
-    @property
-    def sentence(self) -> str:
-        """The reason in words."""
-        return _QUERY_SENTENCES[self]
-
-
-_QUERY_SENTENCES = {
-    QueryReason.FIRST: "one of the first geometries of the run",
-    QueryReason.RELAXED: "the predicted forces are below the threshold, so the parent verifies",
-    QueryReason.EVERY_K: "enough steps have passed since the last label",
-    QueryReason.UNCERTAIN: "the surrogate is not certain of its forces",
-    QueryReason.DISPLACED: "an atom has moved far since the last label",
-    QueryReason.ENDPOINT: "nothing ends on a predicted force",
-    QueryReason.PARENT_DRIVEN: "the method asks the parent at every geometry",
-}
-
-
-class StopReason(StrEnum):
-    """Why a relaxation ended."""
-
-    CONVERGED = "converged"
-    MAX_STEPS = "max_steps"
-    MAX_PARENT_CALLS = "max_parent_calls"
-    MAX_WALL_TIME = "max_wall_time"
-    OPTIMIZER_GAVE_UP = "optimizer_gave_up"
-
-    @property
-    def sentence(self) -> str:
-        """The reason in words."""
-        return _STOP_SENTENCES[self]
-
-
-_STOP_SENTENCES = {
-    StopReason.CONVERGED: "the parent's own forces are below the threshold",
-    StopReason.MAX_STEPS: "the allowed number of steps is used up",
-    StopReason.MAX_PARENT_CALLS: "the allowed number of parent calls is used up",
-    StopReason.MAX_WALL_TIME: "the allowed wall time is used up",
-    StopReason.OPTIMIZER_GAVE_UP: "the optimizer found no way down",
-}
-
-
-class Integrity(StrEnum):
-    """Whether the adsorbate is still what it was, and where it was."""
-
-    INTACT = "intact"
-    DESORBED = "desorbed"
-    DISSOCIATED = "dissociated"
-    CROSSED_VACUUM = "crossed_vacuum"
-    NO_ADSORBATE = "no_adsorbate"
-
-    @property
-    def sentence(self) -> str:
-        """The finding in words."""
-        return _INTEGRITY_SENTENCES[self]
-
-
-_INTEGRITY_SENTENCES = {
-    Integrity.INTACT: "the adsorbate kept its bonds and stayed on the surface",
-    Integrity.DESORBED: "the adsorbate no longer touches the surface",
-    Integrity.DISSOCIATED: "bonds within the adsorbate formed or broke",
-    Integrity.CROSSED_VACUUM: "the adsorbate went through the vacuum to another periodic image",
-    Integrity.NO_ADSORBATE: "no atom is tagged as adsorbate, so there was nothing to watch",
-}
+from finetuna_flows.reasons import Integrity, QueryReason, StopReason
 
 
 @dataclass(frozen=True)

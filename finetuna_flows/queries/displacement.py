@@ -9,7 +9,8 @@ from ase import Atoms
 from monty.json import MSONable
 
 from finetuna_flows.geometry import largest_displacement
-from finetuna_flows.records import Decision, History, Prediction, QueryReason
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, History, Prediction
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ase import Atoms
 from monty.json import MSONable
 
-from finetuna_flows.records import Decision, History, Prediction, QueryReason
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, History, Prediction
 
 
 @dataclass(frozen=True)

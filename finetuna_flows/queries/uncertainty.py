@@ -10,7 +10,8 @@ from monty.json import MSONable
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import fmax
-from finetuna_flows.records import Decision, History, Prediction, QueryReason
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, History, Prediction
 
 ASK = Decision((QueryReason.UNCERTAIN,))
 GO_ON = Decision()

@@ -8,7 +8,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from finetuna_flows.records import Step, StopReason
+from finetuna_flows.reasons import StopReason
+from finetuna_flows.records import Step
 
 
 class Stopped(Exception):  # noqa: N818 - it ends a run, it is no error

@@ -10,7 +10,8 @@ from ase import Atoms
 
 from finetuna_flows.geometry import moved
 from finetuna_flows.protocols import ParentCalculator, Surrogate
-from finetuna_flows.records import Decision, QueryReason, Relaxation, Step, StopReason
+from finetuna_flows.reasons import QueryReason, StopReason
+from finetuna_flows.records import Decision, Relaxation, Step
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.observers import log_asking

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from finetuna_flows.geometry import Array
-from finetuna_flows.records import Decision, Label, Prediction, QueryReason, Step
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, Label, Prediction, Step
 
 T = TypeVar("T", Prediction, Label)
 

@@ -9,7 +9,8 @@ from ase import Atoms
 
 from finetuna_flows.geometry import fmax
 from finetuna_flows.protocols import FineTuner, ParentCalculator, QueryCriterion, Surrogate
-from finetuna_flows.records import Decision, Frame, Prediction, QueryReason, Step
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, Frame, Prediction, Step
 from finetuna_flows.relaxation.observers import log_asking
 from finetuna_flows.relaxation.run import Run
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from finetuna_flows.records import QueryReason
+from finetuna_flows.reasons import QueryReason
 
 Vector = tuple[float, float, float]
 

@@ -20,7 +20,7 @@ from monty.json import jsanitize
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 from pymatgen.core.structure import Molecule, Structure
 
-from finetuna_flows.records import Integrity, QueryReason, StopReason
+from finetuna_flows.reasons import Integrity, QueryReason, StopReason
 from finetuna_flows.results.document_parts import (
     BlobReference,
     Document,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pymatgen.core.composition import Composition
 
 from finetuna_flows.errors import StoreError
-from finetuna_flows.records import Integrity, StopReason
+from finetuna_flows.reasons import Integrity, StopReason
 from finetuna_flows.results.document_parts import Document, UtcTime
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 

@@ -18,7 +18,7 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from finetuna_flows.geometry import Array, Mask, displacements, free_components, moved
-from finetuna_flows.records import Integrity
+from finetuna_flows.reasons import Integrity
 from finetuna_flows.structures.prepare import Tag
 from finetuna_flows.structures.surface import heights, surface_normal, vacuum
 

@@ -18,7 +18,8 @@ from monty.json import MontyDecoder, MontyEncoder
 from finetuna_flows.geometry import Array
 from finetuna_flows.protocols import QueryCriterion
 from finetuna_flows.queries import AllOf, AnyOf
-from finetuna_flows.records import Decision, History, Label, Prediction, QueryReason, Step
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, History, Label, Prediction, Step
 
 
 class Situation(NamedTuple):

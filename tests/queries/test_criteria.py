@@ -22,7 +22,8 @@ from finetuna_flows.queries import (
     RelaxedOnly,
     StaticTolerance,
 )
-from finetuna_flows.records import Decision, History, Label, Prediction, QueryReason, Step
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Decision, History, Label, Prediction, Step
 from tests.contracts.criterion import CriterionContract, Situation, situation, slab
 
 

@@ -11,7 +11,7 @@ from ase.constraints import FixAtoms
 from finetuna_flows.geometry import fmax, free_components
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.queries.every_k import EveryK
-from finetuna_flows.records import Integrity, QueryReason, StopReason
+from finetuna_flows.reasons import Integrity, QueryReason, StopReason
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT, ON_THE_SURROGATE
 from finetuna_flows.structures.connectivity import same_minimum

@@ -12,17 +12,8 @@ from ase.optimize import BFGS
 from finetuna_flows.geometry import fmax, free_components, moved
 from finetuna_flows.parents.specs import Continuation, EmbeddedParentSpec
 from finetuna_flows.queries import AnyOf, EveryK, FirstN
-from finetuna_flows.records import (
-    Decision,
-    FitReport,
-    Integrity,
-    Label,
-    Prediction,
-    QueryReason,
-    Relaxation,
-    Step,
-    StopReason,
-)
+from finetuna_flows.reasons import Integrity, QueryReason, StopReason
+from finetuna_flows.records import Decision, FitReport, Label, Prediction, Relaxation, Step
 
 SPEC = {
     "criterion": AnyOf((FirstN(), EveryK(5))).as_dict(),

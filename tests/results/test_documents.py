@@ -17,7 +17,8 @@ from pymatgen.core.structure import Molecule, Structure
 from finetuna_flows.geometry import fmax, free_components
 from finetuna_flows.parents.specs import Continuation
 from finetuna_flows.queries import AnyOf, EveryK, FirstN
-from finetuna_flows.records import QueryReason, Relaxation
+from finetuna_flows.reasons import QueryReason
+from finetuna_flows.records import Relaxation
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc

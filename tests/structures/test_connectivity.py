@@ -6,7 +6,7 @@ from ase.constraints import FixAtoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from finetuna_flows.records import Integrity
+from finetuna_flows.reasons import Integrity
 from finetuna_flows.structures.connectivity import (
     find_bonds,
     fragments,

@@ -13,7 +13,7 @@ import pytest
 from ase import Atoms
 
 from finetuna_flows.geometry import free_components
-from finetuna_flows.records import Integrity
+from finetuna_flows.reasons import Integrity
 from finetuna_flows.structures.connectivity import fragments, integrity, same_minimum
 from finetuna_flows.structures.convert import to_atoms, to_structure
 from finetuna_flows.structures.read import read_structure
