@@ -25,7 +25,6 @@ from maggma.stores import MemoryStore
 
 from finetuna_flows.calculators import load_calculator
 from finetuna_flows.cli.words import Words
-from finetuna_flows.errors import FinetunaError
 from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.relaxation.limits import Limits
@@ -86,7 +85,7 @@ def relaxations(
     for maker in words.makers(methods):
         maker.parent = system.parent
         ((_, response),) = run_in_folders(maker.make(system.atoms), store, folder)
-        if isinstance(response, FinetunaError):
+        if isinstance(response, Exception):
             print(f"| {system.name} | {maker.name} | {response} |")
         else:
             yield maker.name, response.output

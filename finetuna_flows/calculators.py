@@ -6,10 +6,25 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 
 from ase.calculators.calculator import BaseCalculator
+
+
+def absolute(target: str) -> str:
+    """Make a ``FILE.py:CALLABLE`` independent of the folder that a job runs in."""
+    place, _, name = target.rpartition(":")
+    return f"{Path(place).expanduser().resolve()}:{name}" if place.endswith(".py") else target
+
+
+def content_key(target: str) -> str:
+    """The beginning of the SHA-256 of the file that `target` names; empty for a module."""
+    place, _, _ = target.rpartition(":")
+    if not place.endswith(".py"):
+        return ""
+    return sha256(Path(place).expanduser().read_bytes()).hexdigest()[:8]
 
 
 def load_calculator(target: str, arguments: Mapping[str, object]) -> BaseCalculator:

@@ -77,6 +77,11 @@ class Label:
             if value is not None and not np.isfinite(value).all():
                 raise ParentError(f"the parent returned {name} that are not finite numbers")
 
+    @property
+    def force_energy(self) -> float:
+        """The energy whose gradient the forces are, in eV."""
+        return self.energy if self.free_energy is None else self.free_energy
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -141,6 +146,16 @@ class Step:
     def energy(self) -> float:
         """What the optimizer was told, in eV: the parent's word where there is one."""
         return self.word.energy
+
+    @property
+    def force_energy(self) -> float:
+        """What an optimizer goes by that compares energies, in eV: the one that fits the forces.
+
+        Where a surrogate took part it is `energy`: predictions are on that scale, up to a constant
+        that labels share only on average.
+        """
+        alone = self.label is not None and self.prediction is None
+        return self.label.force_energy if alone and self.label else self.energy
 
     @property
     def forces(self) -> Array:

@@ -43,9 +43,6 @@ class Settings(BaseSettings):
     threads: int = Field(default=1, ge=1)
     """Threads of torch and of the linear algebra in one process."""
 
-    vasp_command: str | None = None
-    """Shell command that starts VASP; unset means that there is none here."""
-
     @classmethod
     def settings_customise_sources(
         cls,

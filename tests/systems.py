@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 from ase.build import add_adsorbate, fcc111
+from ase.calculators import emt
 from ase.calculators.calculator import Calculator, all_changes
 from ase.constraints import FixAtoms
 
@@ -43,3 +44,19 @@ class Slope(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         forces = np.tile([0.0, 0.0, 1.0], (len(atoms), 1))
         self.results = {"energy": -atoms.positions[:, 2].sum(), "forces": forces}
+
+
+class Wiggling(emt.EMT):
+    """EMT whose reported energy is not the one that its forces are the gradient of."""
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Energy 0.05 eV to and fro around the free energy, in eV and Å."""
+        assert atoms is not None
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        self.results["free_energy"] = self.results["energy"]
+        self.results["energy"] += 0.05 * float(np.sin(40 * atoms.positions.sum()))

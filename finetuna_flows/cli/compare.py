@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,10 @@ import typer
 from rich.console import Console
 
 from finetuna_flows.cli import options
-from finetuna_flows.cli.execute import (
-    exit_code,
-    open_store,
-    run_flow,
-    set_ledgers_aside,
-)
+from finetuna_flows.cli.execute import exit_code, open_store, run_flow
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.cli.inputs import check_all_known, read_inputs
-from finetuna_flows.cli.relax import print_spec
+from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs
+from finetuna_flows.cli.relax import print_json, print_spec
 from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
 from finetuna_flows.flows.compare import CompareMaker
@@ -42,8 +36,9 @@ def compare(
     max_steps: options.MaxSteps = 2000,
     max_calls: options.MaxCalls = None,
     max_time: options.MaxTime = None,
-    fix_layers: options.FixLayers = None,
-    rattle: options.Rattle = None,
+    adsorbate: options.Adsorbate = None,
+    fix_layers: options.FixLayers = 0,
+    rattle: options.Rattle = 0.0,
     seed: options.Seed = 0,
     tag: options.Tag = None,
     store: options.Store = None,
@@ -73,7 +68,7 @@ def compare(
         )
         makers = words.makers(methods.split(","))
         maker = CompareMaker(makers=makers, reference=reference or makers[-1].name)
-        inputs = read_inputs(structures, fix_layers=fix_layers, stdev=rattle, seed=seed)
+        inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
         if dry_run:
             print_spec(maker)
             return
@@ -82,21 +77,20 @@ def compare(
         job_store = open_store(store)
         for each in inputs:
             root = directory / each.name
-            if fresh:
-                set_ledgers_aside(root)
-            ended = [
-                result for _, result in run_flow(maker.make(each.atoms), job_store, root, console)
-            ]
-            _show(ended, as_json=as_json)
+            ended: list[Any] = []
+            flow = maker.make(each.atoms)
+            for name, result in run_flow(flow, job_store, root, console, fresh=fresh):
+                ended.append(result)
+                if as_json:
+                    print_json(f"{each.name}/{name}", result)
+            if not as_json:
+                _show(ended)
             results += ended
         raise typer.Exit(exit_code(results))
 
 
-def _show(ended: list[Any], *, as_json: bool) -> None:
+def _show(ended: list[Any]) -> None:
     (comparison,) = [each for each in ended if isinstance(each, ComparisonDoc)]
-    if as_json:
-        sys.stdout.write(comparison.model_dump_json() + "\n")
-        return
     console = printer()
     console.print(side_by_side([each for each in ended if isinstance(each, RelaxationDoc)]))
     console.print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.parents.embedded import embedded_engines
-from finetuna_flows.results.store import default_job_store
+from finetuna_flows.results.store import check_store, default_job_store
 from finetuna_flows.settings import Settings, config_file
 from finetuna_flows.surrogates.specs import CHGNetSpec, cuda_devices
 
@@ -63,7 +64,7 @@ def _findings() -> Iterator[Finding]:
     for engine, complaint in embedded_engines().items():
         yield Finding(f"parent {engine}", complaint is None, complaint or _version(engine))
     yield Finding("parent emt", True, "for tests: Al Cu Ag Au Ni Pd Pt, and roughly H C N O")
-    yield _vasp(settings)
+    yield _vasp()
     yield _potcars()
     yield _device(settings)
     yield _store()
@@ -99,19 +100,20 @@ def _fairchem() -> Finding:
     return Finding("fairchem-core", bool(found), words if found else "pip install fairchem-core")
 
 
-def _vasp(settings: Settings) -> Finding:
-    commands = {
-        "FINETUNA_FLOWS_VASP_COMMAND": settings.vasp_command,
-        "ASE_VASP_COMMAND": os.environ.get("ASE_VASP_COMMAND"),
-        "VASP_COMMAND": os.environ.get("VASP_COMMAND"),
-        "ATOMATE2_VASP_CMD": os.environ.get("ATOMATE2_VASP_CMD"),
-    }
-    for name, command in commands.items():
+def _vasp() -> Finding:
+    names = ("ASE_VASP_COMMAND", "VASP_COMMAND")
+    for name in names:
+        command = os.environ.get(name)
         if command:
-            where = shutil.which(command.split()[-1])
-            return Finding("VASP", where is not None, f"{name}={command} ({where or 'not found'})")
+            program = shutil.which(shlex.split(command)[0])
+            words = f"{name}={command}"
+            if program is None:
+                return Finding("VASP", False, f"{words}, but its first word is no program here")
+            return Finding("VASP", True, f"{words}; use --parent ase:ase.calculators.vasp:Vasp")
     return Finding(
-        "VASP", False, f"set FINETUNA_FLOWS_VASP_COMMAND (looked at {', '.join(commands)})"
+        "VASP",
+        False,
+        f"set {' or '.join(names)}, then --parent ase:ase.calculators.vasp:Vasp --parent-args …",
     )
 
 
@@ -134,11 +136,12 @@ def _device(settings: Settings) -> Finding:
 
 
 def _store() -> Finding:
-    store = default_job_store()
-    try:
-        store.connect()
-        count = store.count()
-    except (FinetunaError, OSError, ConnectionError) as error:
-        return Finding("results store", False, f"{store.name}: {error}", True)
     where = os.environ.get("JOBFLOW_CONFIG_FILE", DEFAULT_CONFIG_FILE_PATH)
+    try:
+        store = default_job_store()
+        check_store(store)
+        count = store.count()
+    except Exception as error:  # noqa: BLE001 - whatever the user's configuration leads to
+        words = f"{type(error).__name__}: {error} (configured in {where})"
+        return Finding("results store", False, words, True)
     return Finding("results store", True, f"{store.name}, {count} documents (configure in {where})")

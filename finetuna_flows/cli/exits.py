@@ -38,14 +38,19 @@ def told_apart(console: Console) -> Iterator[None]:
         _say(console, error)
         raise typer.Exit(Exit.FAILED) from error
     except KeyboardInterrupt as error:
-        console.print("interrupted; the same command goes on where this one stopped")
+        console.print(
+            "interrupted; the same command (without --fresh) goes on where this one stopped"
+        )
         raise typer.Exit(Exit.INTERRUPTED) from error
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
 def _say(console: Console, error: Exception) -> None:
-    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    hint = " (trying again can help)" if getattr(error, "retryable", False) else ""
+    console.print(
+        f"error: {error}{hint}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

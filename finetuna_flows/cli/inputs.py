@@ -13,9 +13,11 @@ from finetuna_flows.errors import ElementError
 from finetuna_flows.flows.baselines import ParentRelaxMaker
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_known
-from finetuna_flows.structures.prepare import fix_bottom_layers, rattle
+from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.structures.prepare import Preparation
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.validate import check_structure
+from finetuna_flows.surrogates.composite import CompositeSurrogate
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,34 @@ class Input:
     atoms: Atoms
 
 
-def read_inputs(
-    sources: Sequence[str], *, fix_layers: int | None, stdev: float | None, seed: int
-) -> list[Input]:
+def preparation(adsorbate: str | None, fix_layers: int, stdev: float, seed: int) -> Preparation:
+    """What the options say is to be done with every structure.
+
+    Raises
+    ------
+    ValueError
+        If the indices of the adsorbate are not of the form.
+    """
+    return Preparation(
+        adsorbate=None if adsorbate is None else _indices(adsorbate),
+        fixed_layers=fix_layers,
+        rattle=stdev,
+        seed=seed,
+    )
+
+
+def _indices(words: str) -> tuple[int, ...]:
+    indices: list[int] = []
+    for part in words.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise ValueError(f"--adsorbate is {words!r} but must be like 36,37 or 36-39")
+        first, last = int(match[1]), int(match[2] or match[1])
+        indices += range(first, last + 1)
+    return tuple(indices)
+
+
+def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
     """Read, prepare and check all structures; the first that is refused ends it.
 
     Raises
@@ -39,11 +66,7 @@ def read_inputs(
     inputs = []
     for source in sources:
         path, index = parse_source(source)
-        atoms = read_structure(path, index)
-        if fix_layers is not None:
-            atoms = fix_bottom_layers(atoms, fix_layers)
-        if stdev is not None:
-            atoms = rattle(atoms, stdev, seed)
+        atoms = prepare.apply(read_structure(path, index))
         check_structure(atoms)
         stem = Path(path).name.split(".")[0] + (f"-{index}" if index is not None else "")
         inputs.append(Input(re.sub(r"[^\w.-]", "_", stem), atoms))
@@ -58,15 +81,21 @@ def read_inputs(
 
 
 def check_all_known(inputs: Sequence[Input], makers: Sequence[RelaxMaker]) -> None:
-    """Refuse the first structure with an element that a surrogate or a parent does not know.
+    """Build all parts once, and refuse what does not fit before any of them works.
 
     Raises
     ------
     ElementError
-        Naming the structure and what is known.
+        Naming the structure and what the surrogate and the parent know.
+    ValueError
+        If a surrogate cannot learn in the way that was asked for.
     """
     for maker in makers:
-        surrogate = None if isinstance(maker, ParentRelaxMaker) else maker.surrogate.build()
+        surrogate = None
+        if not isinstance(maker, ParentRelaxMaker):
+            surrogate = CompositeSurrogate(maker.surrogate.build())
+        if isinstance(maker, OnlineRelaxMaker) and surrogate is not None:
+            maker.tuner.build(surrogate)
         parent = maker.parent.build()
         for each in inputs:
             try:

@@ -35,7 +35,9 @@ Parent = Annotated[
         "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE."
     ),
 ]
-ParentArgs = Annotated[str | None, typer.Option(help="Arguments of an ase: parent, as JSON.")]
+ParentArgs = Annotated[
+    str | None, typer.Option(help="Arguments of an ase:, gpaw or tblite parent, as JSON.")
+]
 Criterion = Annotated[
     str | None,
     typer.Option(
@@ -50,12 +52,15 @@ Fmax = Annotated[float, typer.Option(help="eV/Å over the free atoms, by the par
 MaxSteps = Annotated[int, typer.Option(help="Geometries, predicted and labelled ones alike.")]
 MaxCalls = Annotated[int | None, typer.Option(help="Parent calls.")]
 MaxTime = Annotated[float | None, typer.Option(help="Seconds of wall time.")]
+Adsorbate = Annotated[
+    str | None,
+    typer.Option(help="Indices of the adsorbate's atoms from 0, as in 36,37 or 36-39; else tags."),
+]
 FixLayers = Annotated[
-    int | None,
-    typer.Option(help="Fix this many bottom layers, in place of constraints in the file."),
+    int, typer.Option(help="Fix this many bottom layers, besides what the file fixes.")
 ]
 Rattle = Annotated[
-    float | None, typer.Option(help="Å; displace the free atoms at random before relaxing.")
+    float, typer.Option(help="Å; displace the free atoms at random before relaxing.")
 ]
 Seed = Annotated[int, typer.Option(help="Of --rattle.")]
 Tag = Annotated[list[str] | None, typer.Option(help="Word to find the documents by; repeatable.")]

@@ -41,30 +41,22 @@ class LiveHandler(logging.Handler):
             self._console.print(f"[dim]{HEADER}[/]", highlight=False)
         if step.label:
             self._console.print(line(step, past), highlight=False)
-        predicted = f"predicted fmax {fmax(step.forces, past.free):.3f} eV/Å"
-        self._status.update(f"step {step.index}: {predicted}, {past.parent_calls} parent calls")
+        force = f"fmax {fmax(step.forces, past.free):.3f} eV/Å"
+        self._status.update(f"step {step.index}: {force}, {past.parent_calls} parent calls")
 
 
 @contextmanager
-def shown(console: Console, *, quiet: bool = False) -> Iterator[None]:
-    """Show the progress of every relaxation that runs inside: live, or in plain lines.
-
-    Parameters
-    ----------
-    console
-        Where to; plain lines are used unless it is a terminal.
-    quiet
-        Show warnings only.
-    """
+def shown(console: Console) -> Iterator[None]:
+    """Show the progress of every relaxation inside: live on a terminal, else in plain lines."""
     package = logging.getLogger("finetuna_flows")
     level, propagate = package.level, package.propagate
-    with console.status("preparing") if console.is_terminal and not quiet else _nothing() as status:
+    with console.status("preparing") if console.is_terminal else _nothing() as status:
         handler: logging.Handler
         if isinstance(status, Status):
             handler = LiveHandler(console, status)
         else:
             handler = logging.StreamHandler(console.file)
-            handler.setLevel(logging.WARNING if quiet else logging.INFO)
+            handler.setLevel(logging.INFO)
         package.addHandler(handler)
         package.setLevel(logging.DEBUG)
         package.propagate = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,13 @@ from monty.json import jsanitize
 from rich.console import Console
 
 from finetuna_flows.cli import options
-from finetuna_flows.cli.execute import (
-    exit_code,
-    open_store,
-    run_flow,
-    set_ledgers_aside,
-)
+from finetuna_flows.cli.execute import exit_code, open_store, run_flow
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.cli.inputs import Input, check_all_known, read_inputs
+from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs
 from finetuna_flows.cli.tables import printer, relaxation_table
 from finetuna_flows.cli.words import Words
-from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.relaxation.limits import Limits
-from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.results.documents import DATA_KEYS, ComparisonDoc, RelaxationDoc
 
 
 def relax(
@@ -44,8 +37,9 @@ def relax(
     max_steps: options.MaxSteps = 2000,
     max_calls: options.MaxCalls = None,
     max_time: options.MaxTime = None,
-    fix_layers: options.FixLayers = None,
-    rattle: options.Rattle = None,
+    adsorbate: options.Adsorbate = None,
+    fix_layers: options.FixLayers = 0,
+    rattle: options.Rattle = 0.0,
     seed: options.Seed = 0,
     tag: options.Tag = None,
     store: options.Store = None,
@@ -75,38 +69,25 @@ def relax(
             tags=tuple(tag or ()),
         )
         (maker,) = words.makers([method])
-        inputs = read_inputs(structures, fix_layers=fix_layers, stdev=rattle, seed=seed)
+        inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
         if dry_run:
             print_spec(maker)
             return
         check_all_known(inputs, [maker])
-        results = _relax_all(maker, inputs, store, directory, console, fresh=fresh)
+        job_store = open_store(store)
+        results: list[Any] = []
+        for each in inputs:
+            flow = maker.make(each.atoms)
+            for name, result in run_flow(
+                flow, job_store, directory / each.name, console, fresh=fresh
+            ):
+                results.append(result)
+                if as_json:
+                    print_json(f"{each.name}/{name}", result)
         docs = [each for each in results if isinstance(each, RelaxationDoc)]
-        if as_json:
-            print_json(docs)
-        elif docs:
+        if docs and not as_json:
             printer().print(relaxation_table(docs))
         raise typer.Exit(exit_code(results))
-
-
-def _relax_all(
-    maker: RelaxMaker,
-    inputs: Sequence[Input],
-    store: Path | None,
-    directory: Path,
-    console: Console,
-    *,
-    fresh: bool,
-) -> list[Any]:
-    results: list[Any] = []
-    job_store = open_store(store)
-    for each in inputs:
-        root = directory / each.name
-        if fresh:
-            set_ledgers_aside(root)
-        job = maker.make(each.atoms)
-        results += [result for _, result in run_flow(job, job_store, root, console)]
-    return results
 
 
 def print_spec(maker: Maker) -> None:
@@ -115,7 +96,11 @@ def print_spec(maker: Maker) -> None:
     sys.stdout.write("\n")
 
 
-def print_json(docs: Sequence[RelaxationDoc]) -> None:
-    """Print a document a line, without what lies in the ``data`` store."""
-    for doc in docs:
-        sys.stdout.write(doc.model_dump_json(exclude=set(DATA_KEYS)) + "\n")
+def print_json(name: str, result: RelaxationDoc | ComparisonDoc | Exception) -> None:
+    """Print one line: a document without what lies in the ``data`` store, or what ended the job."""
+    if isinstance(result, Exception):
+        line = json.dumps({"name": name, "error": type(result).__name__, "message": str(result)})
+    else:
+        line = result.model_dump_json(exclude=set(DATA_KEYS))
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

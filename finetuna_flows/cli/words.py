@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from finetuna_flows.finetuning.specs import GradientSpec, ResidualGPSpec, StackSpec
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.relax import OnlineRelaxMaker
-from finetuna_flows.parents.specs import AseParentSpec, Continuation, EmbeddedParentSpec
+from finetuna_flows.parents.specs import (
+    AseParentSpec,
+    Continuation,
+    EmbeddedParentSpec,
+    GpawParentSpec,
+    TbliteParentSpec,
+)
 from finetuna_flows.protocols import ParentCalculator, Spec, Surrogate, TunerSpec
 from finetuna_flows.queries.parse import parse_criterion
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT
 from finetuna_flows.surrogates.specs import AseSurrogateSpec, CHGNetSpec, ToySpec
 
-ENGINES = ("embedded", "gpaw", "tblite")
+ENGINES: dict[str, type[EmbeddedParentSpec] | type[GpawParentSpec] | type[TbliteParentSpec]] = {
+    "embedded": EmbeddedParentSpec,
+    "gpaw": GpawParentSpec,
+    "tblite": TbliteParentSpec,
+}
 METHODS = ("online", "warm-start", *ON_THE_PARENT)
 
 
@@ -34,14 +43,11 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
     kind, _, rest = words.partition(":")
     given = _json_object("--parent-args", arguments)
     if kind == "ase" and rest:
-        return AseParentSpec(_absolute(rest), given)
-    if given:
-        raise ValueError(f"--parent-args is {arguments} but only `--parent ase:…` takes arguments")
-    if words == "emt":
-        return AseParentSpec("ase.calculators.emt:EMT")
+        return AseParentSpec(rest, given)
     if kind in ENGINES and rest in ("", *Continuation):
-        engine = "auto" if kind == "embedded" else kind
-        return EmbeddedParentSpec(engine, Continuation(rest or Continuation.KEPT))
+        return ENGINES[kind](**{"continuation": Continuation(rest or Continuation.KEPT), **given})
+    if words == "emt":
+        return AseParentSpec("ase.calculators.emt:EMT", given)
     raise ValueError(
         f"--parent is {words!r} but must be one of {', '.join(ENGINES)} (with :cold, :restart or "
         ":kept behind it), emt, ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
@@ -59,7 +65,7 @@ def parse_surrogate(words: str, arguments: str | None) -> Spec[Surrogate]:
     kind, _, rest = words.partition(":")
     given = _json_object("--surrogate-args", arguments)
     if kind == "ase" and rest:
-        return AseSurrogateSpec(_absolute(rest), given)
+        return AseSurrogateSpec(rest, given)
     if kind == "chgnet":
         return CHGNetSpec(**({"model": rest} if rest else {}), **given)
     if words == "toy":
@@ -158,9 +164,3 @@ def _json_object(option: str, text: str | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f'{option} is {text!r} but must be a JSON object like {{"name": 1}}')
     return value
-
-
-def _absolute(target: str) -> str:
-    """Make a FILE.py target independent of the folder that a job runs in."""
-    place, _, name = target.rpartition(":")
-    return f"{Path(place).expanduser().resolve()}:{name}" if place.endswith(".py") else target

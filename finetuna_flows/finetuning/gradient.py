@@ -92,7 +92,7 @@ class GradientTuner:
         if self._reference is None:
             first = frames[0]
             energy = self._prior.predict(first.atoms).energy
-            self._reference = EnergyReference(first.label.energy, energy)
+            self._reference = EnergyReference(first.label.force_energy, energy)
         before = force_rmse(self._surrogate, window)
         epochs = self._train(
             [Sample.from_frame(self._prior, frame, self._reference) for frame in window]

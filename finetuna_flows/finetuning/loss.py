@@ -49,7 +49,7 @@ class Sample:
         weight = next(weight for _, weight in surrogate.named_parameters())
         return cls(
             prepared=surrogate.prepare(frame.atoms),
-            energy=torch.tensor(reference.to_surrogate(frame.label.energy)).to(weight),
+            energy=torch.tensor(reference.to_surrogate(frame.label.force_energy)).to(weight),
             forces=torch.tensor(frame.label.forces).to(weight),
             free=torch.tensor(free_components(frame.atoms)).to(weight.device),
         )

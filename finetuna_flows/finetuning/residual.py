@@ -16,7 +16,7 @@ from finetuna_flows.finetuning.derivative_gp import DerivativeGP, fit_derivative
 from finetuna_flows.finetuning.specs import ResidualGPSpec
 from finetuna_flows.geometry import Array
 from finetuna_flows.protocols import CorrectableSurrogate
-from finetuna_flows.records import FitReport, Frame, Label, Prediction
+from finetuna_flows.records import FitReport, Frame, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class ResidualGPTuner:
         )
         before = self._remaining(inputs, errors)
         process = self._fit(inputs, frames, below, errors)
-        shift = np.mean([f.label.energy - _matching_energy(f.label) for f in frames])
+        shift = np.mean([f.label.energy - f.label.force_energy for f in frames])
         self._correction = ResidualCorrection(process, coordinates, float(shift))
         self._surrogate.correct(NAME, self._correction)
         report = FitReport(
@@ -125,7 +125,7 @@ class ResidualGPTuner:
     ) -> DerivativeGP:
         spec = self._spec
         energies = np.array(
-            [_matching_energy(f.label) - b.energy for f, b in zip(frames, below, strict=True)]
+            [f.label.force_energy - b.energy for f, b in zip(frames, below, strict=True)]
         )
         return fit_derivative_gp(
             inputs,
@@ -158,11 +158,6 @@ def _read(coordinates: FreeCoordinates, frames: Sequence[Frame]) -> Array:
         return np.array([coordinates.read(frame.atoms) for frame in frames])
     except SurrogateError as exc:
         raise FineTuningError(f"the labels are not of one system: {exc}") from exc
-
-
-def _matching_energy(label: Label) -> float:
-    """The energy whose gradient the forces are."""
-    return label.energy if label.free_energy is None else label.free_energy
 
 
 def _key(frame: Frame) -> bytes:

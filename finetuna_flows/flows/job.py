@@ -26,12 +26,12 @@ from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 from finetuna_flows.settings import Settings
-from finetuna_flows.structures.fingerprint import structure_fingerprint
+from finetuna_flows.structures.fingerprint import structure_identity
 from finetuna_flows.structures.read import read_structure, to_portable
 from finetuna_flows.structures.validate import check_elements, check_structure
 
-NOT_IDENTITY = frozenset({"@version", "name", "limits", "tags"})
-"""Parts of a Maker that may differ between a run and its resumption."""
+NOT_IDENTITY = ("name", "limits", "tags")
+"""Fields of a Maker that may differ between a run and its resumption."""
 
 Relax = Callable[[Atoms, ParentCalculator, Ledger], Relaxation]
 MakeJob = Callable[..., Job]
@@ -67,7 +67,8 @@ def run_relaxation(
     Parameters
     ----------
     maker
-        Its fields are the spec; all but name, limits and tags identify the run.
+        Its fields are the spec; all but name, limits and tags identify the run, together with
+        the parent's level of theory and the structure.
     structure
         Where to start.
     prev_dir
@@ -89,16 +90,17 @@ def run_relaxation(
     atoms = read_structure(structure)
     check_structure(atoms)
     spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
-    identity = {
-        "structure": structure_fingerprint(atoms),
-        "spec": _without(spec, NOT_IDENTITY),
-    }
     directory = Path.cwd()
     if prev_dir is not None:
         _continue_from(Path(str(prev_dir).rpartition(":")[2]), directory)
     with threadpool_limits(Settings().threads):
         calculator = parent.build()
         check_known(atoms, surrogate, calculator)
+        identity = {
+            "level": calculator.level,
+            "spec": _without_versions({k: v for k, v in spec.items() if k not in NOT_IDENTITY}),
+            "structure": structure_identity(atoms),
+        }
         with Ledger(directory, identity) as ledger, calculator:
             relaxation = relax(atoms, calculator, ledger)
     return build_relaxation_doc(
@@ -140,12 +142,15 @@ def _continue_from(previous: Path, directory: Path) -> None:
             "an earlier try of the same relaxation, or leave it out"
         )
     if not target.exists():
-        shutil.copyfile(source, target)
+        part = target.with_suffix(".part")
+        shutil.copyfile(source, part)
+        part.rename(target)  # whole or not at all
 
 
-def _without(value: object, names: frozenset[str]) -> Any:
+def _without_versions(value: object) -> object:
     if isinstance(value, Mapping):
-        return {key: _without(item, names) for key, item in value.items() if key not in names}
+        items = value.items()
+        return {key: _without_versions(item) for key, item in items if key != "@version"}
     if isinstance(value, list):
-        return [_without(item, names) for item in value]
+        return [_without_versions(item) for item in value]
     return value

@@ -12,19 +12,23 @@ from jobflow import Flow, Job, JobStore, Response
 from jobflow.core.flow import get_flow
 
 from finetuna_flows.errors import FinetunaError
+from finetuna_flows.relaxation.checkpoint import set_aside
 
 logger = logging.getLogger(__name__)
 
-Ended = tuple[Job, Response[Any] | FinetunaError]
+Ended = tuple[Job, Response[Any] | Exception]
 
 
-def run_in_folders(flow: Flow | Job | list[Job], store: JobStore, root: Path) -> Iterator[Ended]:
+def run_in_folders(
+    flow: Flow | Job | list[Job], store: JobStore, root: Path, *, fresh: bool = False
+) -> Iterator[Ended]:
     """Run the jobs in order, each in ``root/<its name>``, so that a second run resumes the first.
 
     jobflow's ``run_locally`` makes a new folder for every try, which a ledger would not survive.
 
-    Yields each job with its response, or with the error of this package that ended it: the jobs
-    that can do without it still run. Other exceptions and Ctrl-C pass through.
+    Yields each job with its response, or with the exception that ended it: the jobs that can do
+    without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger is set aside
+    instead of resumed.
     """
     store.connect()
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
@@ -32,13 +36,16 @@ def run_in_folders(flow: Flow | Job | list[Job], store: JobStore, root: Path) ->
         folder.mkdir(parents=True, exist_ok=True)
         logger.info("%s in %s", job.name, folder)
         try:
+            if fresh:
+                set_aside(folder)
             with chdir(folder):
                 response = job.run(store=store)
-        except FinetunaError as error:
-            logger.warning("%s: %s", job.name, error)
+        except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
+            unexpected = not isinstance(error, FinetunaError)
+            logger.error("%s: %s", job.name, error, exc_info=unexpected)
             yield job, error
             continue
         yield job, response
         for more in (response.replace, response.detour, response.addition):
             if more is not None:
-                yield from run_in_folders(more, store, root)
+                yield from run_in_folders(more, store, root, fresh=fresh)

@@ -9,7 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
-from finetuna_flows.finetuning.specs import ResidualGPSpec
+from finetuna_flows.finetuning.specs import GradientSpec, ResidualGPSpec
 from finetuna_flows.flows.job import relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, QueryCriterion, Spec, Surrogate, TunerSpec
@@ -17,6 +17,7 @@ from finetuna_flows.queries.combine import AnyOf
 from finetuna_flows.queries.displacement import Displacement
 from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
+from finetuna_flows.queries.uncertainty import asks_for_uncertainty
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
@@ -61,6 +62,11 @@ class OnlineRelaxMaker(Maker):
         """Refuse what cannot run, before anything is submitted."""
         check_optimizer(self.optimizer, ON_THE_SURROGATE)
         check_threshold(self.fmax)
+        if asks_for_uncertainty(self.criterion) and isinstance(self.tuner, GradientSpec):
+            raise ValueError(
+                "`criterion` asks for the surrogate's uncertainty but `tuner` is a GradientSpec, "
+                "which gives none; use ResidualGPSpec, or a StackSpec of both"
+            )
         self.tags = tuple(self.tags)
 
     @relax_job

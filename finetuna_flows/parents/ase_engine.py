@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from finetuna_flows.calculators import known_elements, load_calculator
+from finetuna_flows.calculators import content_key, known_elements, load_calculator
 from finetuna_flows.errors import ParentError
 from finetuna_flows.records import Label
 
@@ -50,7 +50,7 @@ class AseParent:
 
     @property
     def level(self) -> str:
-        """Class of the calculator, where it comes from, and its arguments."""
+        """Class of the calculator, its arguments, and the content of the file it comes from."""
         return self._level
 
     @property
@@ -158,4 +158,5 @@ def _words(calculator: BaseCalculator, target: str, arguments: Mapping[str, obje
     factory = target.rpartition(":")[2]
     made = "" if factory == name else f" from {factory}"
     given = ", ".join(f"{key}={arguments[key]!r}" for key in sorted(arguments))
-    return f"{name}{made}({given})"
+    key = content_key(target)
+    return f"{name}{made}({given})" + (f", file {key}" if key else "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 from monty.json import MSONable
 
+from finetuna_flows.calculators import absolute
 from finetuna_flows.protocols import ParentCalculator
 
 
@@ -34,10 +34,7 @@ class AseParentSpec(MSONable):
     """Passed to the callable by name."""
 
     def __post_init__(self) -> None:
-        place, colon, name = self.calculator.rpartition(":")
-        if place.endswith(".py"):
-            absolute = Path(place).expanduser().resolve()
-            object.__setattr__(self, "calculator", f"{absolute}{colon}{name}")
+        object.__setattr__(self, "calculator", absolute(self.calculator))
         object.__setattr__(self, "arguments", dict(self.arguments))
 
     def build(self) -> ParentCalculator:

@@ -10,6 +10,7 @@ from monty.json import MSONable
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import fmax
+from finetuna_flows.protocols import QueryCriterion
 from finetuna_flows.reasons import QueryReason
 from finetuna_flows.records import Decision, History, Prediction
 
@@ -85,4 +86,12 @@ def worst_spread(past: History, prediction: Prediction) -> float | None:
         f"the surrogate gives no uncertainty of its forces after {past.parent_calls} label(s), "
         "but the query criterion needs one; use a tuner that knows it (ResidualGPSpec) or "
         "another criterion (RelaxedOnly, EveryK, Displacement)"
+    )
+
+
+def asks_for_uncertainty(criterion: QueryCriterion) -> bool:
+    """Whether a criterion, or one that it is made of, needs a surrogate that knows its spread."""
+    parts = getattr(criterion, "criteria", ())
+    return isinstance(criterion, StaticTolerance | DynamicTolerance) or any(
+        asks_for_uncertainty(part) for part in parts
     )

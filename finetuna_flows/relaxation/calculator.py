@@ -58,8 +58,11 @@ class StepCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]  # as is
         with np.errstate(divide="warn", invalid="warn"):  # the optimizer's own are errors
             step = self._evaluate(atoms)
-        energy = step.energy
-        self.results = {"energy": energy, "free_energy": energy, "forces": step.forces.copy()}
+        self.results = {
+            "energy": step.energy,
+            "free_energy": step.force_energy,
+            "forces": step.forces.copy(),
+        }
         reason = self._may_stop(step)
         if reason is not None:
             raise Stopped(reason)

@@ -8,15 +8,19 @@ optimizer and tuner arrive where they were without a single parent call.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import os
+import reprlib
 import zlib
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from ase import Atoms
 from filelock import FileLock, Timeout
@@ -29,6 +33,8 @@ from finetuna_flows.relaxation.encoding import decode_step, encode_step
 logger = logging.getLogger(__name__)
 
 LEDGER_NAME = "ledger.jsonl"
+ROUNDING = 1e-9
+"""Numbers in an identity that differ by less, absolutely or relatively, are the same."""
 SAME_GEOMETRY = 1e-3
 """Å; a resumed optimizer that asks for a geometry farther off than this is another one."""
 
@@ -51,7 +57,6 @@ class Ledger:
         self._identity: Json = json.loads(json.dumps(identity))
         self._recorded: deque[Step] = deque()
         self._trail: list[Step] = []
-        self._lock = FileLock(directory / f".{LEDGER_NAME}.lock")
 
     def __enter__(self) -> Self:
         """Lock the directory and read what an earlier run left there.
@@ -63,16 +68,10 @@ class Ledger:
             last record or belongs to another run.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as exc:
-            raise CheckpointError(
-                f"{self.path.parent} is in use by another run; wait for it or choose another "
-                "directory"
-            ) from exc
+        self._lock = _locked(self.path.parent)
         try:
             self._read()
-            self._file: BinaryIO = self.path.open("ab")
+            self._file = self.path.open("ab", buffering=0)
             if self._file.tell() == 0:
                 self._append({"kind": "run", "schema": 1, "identity": self._identity})
                 _sync_directory(self.path.parent)
@@ -87,8 +86,10 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()
+        finally:
+            self._lock.release()
 
     @property
     def next(self) -> Step | None:
@@ -129,13 +130,16 @@ class Ledger:
             self._trail.clear()
 
     def _append(self, body: Json) -> None:
+        data = _sealed(body)
         start = self._file.tell()
         try:
-            self._file.write(_sealed(body))
-            self._file.flush()
+            written = self._file.write(data)
+            if written != len(data):
+                raise OSError(errno.ENOSPC, "the disk took only a part of the record")
             os.fsync(self._file.fileno())
         except OSError as exc:
-            self._file.truncate(start)
+            with suppress(OSError):  # what remains is a torn record, dropped when it is read
+                self._file.truncate(start)
             raise CheckpointError(f"{self.path} cannot be written: {exc}") from exc
 
     def _read(self) -> None:
@@ -163,21 +167,58 @@ class Ledger:
 
     def _take(self, number: int, body: Json) -> None:
         match body:
-            case {"kind": "run", "schema": 1, "identity": dict(identity)}:
+            case {"kind": "run", "schema": 1, "identity": dict(identity)} if number == 1:
                 differing = _differences(identity, self._identity)
                 if differing:
                     raise CheckpointError(
                         f"{self.path} belongs to another run: {'; '.join(differing)}. Use the "
                         "same spec to resume it, or another directory to start anew (jobflow's "
-                        "run_locally makes one with create_folders=True)"
+                        "run_locally makes one with create_folders=True, `relax --fresh` sets the "
+                        "old ledger aside)"
                     )
-            case {"kind": "call", "steps": list(steps)}:
+            case {"kind": "call", "steps": list(steps)} if number > 1:
                 self._recorded.extend(decode_step(each) for each in steps)
             case _:
                 raise CheckpointError(
                     f"{self.path}:{number}: not a record of this version of the ledger; resume "
                     "with the version that wrote it, or start in another directory"
                 )
+
+
+def set_aside(directory: Path) -> None:
+    """Rename the ledger in `directory`, if there is one, so that the next run starts anew.
+
+    Raises
+    ------
+    CheckpointError
+        If a run is using it.
+    """
+    ledger = directory / LEDGER_NAME
+    if not ledger.exists():
+        return
+    with _locked(directory):
+        number = 1
+        while (aside := ledger.with_name(f"{LEDGER_NAME}.{number}")).exists():
+            number += 1
+        ledger.rename(aside)
+
+
+def _locked(directory: Path) -> FileLock:
+    """Lock a directory.
+
+    Raises
+    ------
+    CheckpointError
+        If another run holds it.
+    """
+    lock = FileLock(directory / f".{LEDGER_NAME}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise CheckpointError(
+            f"{directory} is in use by another run; wait for it or choose another directory"
+        ) from exc
+    return lock
 
 
 def _sealed(body: Json) -> bytes:
@@ -198,7 +239,7 @@ def _unsealed(line: bytes) -> Json | None:
 
 
 def _differences(then: object, now: object, name: str = "") -> list[str]:
-    """Say where two JSON values differ, one clause a place."""
+    """Say where two JSON values differ by more than rounding, one clause a place."""
     if isinstance(then, dict) and isinstance(now, dict):
         keys = sorted(then.keys() | now.keys())
         return [
@@ -206,7 +247,17 @@ def _differences(then: object, now: object, name: str = "") -> list[str]:
             for key in keys
             for clause in _differences(then.get(key), now.get(key), f"{name}.{key}".lstrip("."))
         ]
-    return [] if then == now else [f"`{name}` was {then!r} and is {now!r}"]
+    if _same(then, now):
+        return []
+    return [f"`{name}` was {reprlib.repr(then)} and is {reprlib.repr(now)}"]
+
+
+def _same(then: object, now: object) -> bool:
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(_same, then, now))
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return then == now
 
 
 def _sync_directory(directory: Path) -> None:

@@ -72,17 +72,15 @@ def relax_warm_start(
         run.record(step)
         return step
 
-    def handed_over(step: Step) -> StopReason | None:
-        if ledger.next is not None:
-            return StopReason.CONVERGED if ledger.next.label else None
-        if run.below_threshold(step):
+    def surrogate_is_done(step: Step) -> StopReason | None:
+        if run.below_threshold(step) or len(run.history) >= max_surrogate_steps:
             return StopReason.CONVERGED
-        used_up = len(run.history) >= max_surrogate_steps
-        return StopReason.MAX_STEPS if used_up else run.may_stop(step)
+        return run.may_stop(step)
 
-    descend(start, optimizer, predict, handed_over, run.history)
-    reached = moved(start, run.history[-1].positions)
-    reason = _on_parent(reached, parent, optimizer, run)
+    reason = descend(start, optimizer, predict, surrogate_is_done, run.history)
+    if reason in (StopReason.CONVERGED, StopReason.OPTIMIZER_GAVE_UP):
+        reached = moved(start, run.history[-1].positions)
+        reason = _on_parent(reached, parent, optimizer, run)
     return run.finish("warm_start", parent.level, reason)
 
 

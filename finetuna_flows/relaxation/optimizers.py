@@ -70,33 +70,43 @@ def descend(
     atoms.calc = StepCalculator(evaluate, may_stop)
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            if optimizer == "CG":
-                _make(optimizer, atoms).run(fmax=0.0)
-            else:
-                known = -1
-                while len(history) > known:
-                    known = len(history)
-                    _move(_make(optimizer, atoms), history, surface_learns=surface_learns)
+            known = -1
+            while len(history) > known:
+                known = len(history)
+                _move(_make(optimizer, atoms), history, surface_learns=surface_learns)
     except Stopped as stopped:
         return stopped.reason
-    except OptimizerConvergenceError:
-        pass
+    except (OptimizerConvergenceError, RuntimeError) as error:
+        if not _of_optimizer(error):
+            raise
+        logger.info("the optimizer gave up: %s", error)
     return StopReason.OPTIMIZER_GAVE_UP
 
 
 def _move(optimizer: Optimizer, history: History, *, surface_learns: bool) -> None:
     """Move until the surface has changed, or the optimizer is stuck."""
-    calls = history.parent_calls
-    if surface_learns and calls and hasattr(optimizer, "_replay_trajectory"):
-        optimizer.replay_trajectory([_image(frame) for frame in history.frames])
-    steps = -1
+    calls, steps = history.parent_calls, -1
     try:
+        if isinstance(optimizer, SciPyFminCG):
+            optimizer.run(fmax=0.0)
+            return
+        if surface_learns and calls and hasattr(optimizer, "_replay_trajectory"):
+            optimizer.replay_trajectory([_image(frame) for frame in history.frames])
         for _ in optimizer.irun(fmax=0.0):
             if len(history) == steps or (surface_learns and history.parent_calls > calls):
                 return
             steps = len(history)
     except FloatingPointError:
         logger.debug("step %d: the optimizer divided by zero and starts afresh", len(history))
+
+
+def _of_optimizer(error: Exception) -> bool:
+    """Whether ASE's optimizer itself raised it, and not what it evaluated."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return where.startswith(("ase.optimize", "ase.utils.linesearch"))
 
 
 def _image(frame: Frame) -> Atoms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ def compare(
     reference_method: str,
     *,
     name: str = "comparison",
-    failures: Mapping[str, str] = MappingProxyType({}),
     energy_tolerance: float = ENERGY_TOLERANCE,
 ) -> ComparisonDoc:
     """Make one row for each method, the reference first.
@@ -44,8 +42,6 @@ def compare(
         What calls and energies are measured against.
     name
         What the user calls the comparison.
-    failures
-        Method and cause, where a relaxation ended in an error.
     energy_tolerance
         eV above the reference that still counts as success.
 
@@ -63,8 +59,8 @@ def compare(
     rows = [
         _row(method, given[method], reference, energy_tolerance)
         if method in given
-        else _absent(method, failures.get(method))
-        for method in dict.fromkeys((reference_method, *relaxations, *failures))
+        else _absent(method)
+        for method in dict.fromkeys((reference_method, *relaxations))
     ]
     return build_comparison_doc(
         rows,
@@ -122,8 +118,8 @@ def _against(
     return measured, notes
 
 
-def _absent(method: str, cause: str | None) -> ComparisonRow:
-    note = f"failed: {cause}" if cause else "missing: there is no relaxation by this method"
+def _absent(method: str) -> ComparisonRow:
+    note = "missing: it ended in an error, or was never run"
     return ComparisonRow(method=method, state=TaskState.ERROR, converged=False, note=note)
 
 

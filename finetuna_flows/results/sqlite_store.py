@@ -90,7 +90,7 @@ class LocalStore(Store):
             with _transaction(connection):
                 connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {table} "
-                    f"(id INTEGER PRIMARY KEY, {columns}, doc BLOB NOT NULL)"
+                    f"(id INTEGER PRIMARY KEY AUTOINCREMENT, {columns}, doc BLOB NOT NULL)"
                 )
                 for field in INDEXED:
                     connection.execute(
@@ -119,7 +119,10 @@ class LocalStore(Store):
         skip: int = 0,
         limit: int = 0,
     ) -> Iterator[dict[str, Any]]:
-        """Documents that match, one after the other; only those asked for are held in memory."""
+        """Documents that match, one after the other; only those asked for are held in memory.
+
+        One that another process replaces meanwhile comes as it is then, one removed not at all.
+        """
         with self._open() as connection:
             found = self._find(connection, criteria or {}, sort or {})
             for row in islice(found, skip, skip + limit if limit else None):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from jobflow.core.store import JobStore
 from jobflow.settings import JobflowSettings
+from pymongo.errors import PyMongoError
 
+from finetuna_flows.errors import StoreError
 from finetuna_flows.results.mongo import MONGODB_LIMIT
 from finetuna_flows.results.sqlite_store import LocalStore
 from finetuna_flows.settings import Settings
@@ -34,3 +36,24 @@ def default_job_store() -> JobStore:
     if "JOB_STORE" in configured.model_fields_set:
         return configured.JOB_STORE
     return local_job_store(Settings().store_path)
+
+
+def check_store(store: JobStore) -> None:
+    """Connect a store and see that it answers and can hold what a relaxation leaves.
+
+    Raises
+    ------
+    StoreError
+        If it does not answer, or lacks the additional store ``data``.
+    """
+    if "data" not in getattr(store, "additional_stores", {}):
+        raise StoreError(
+            f"{store.name} has no additional store `data` for trajectories and ledgers; "
+            "add one to JOB_STORE in jobflow.yaml",
+            retryable=False,
+        )
+    try:
+        store.connect()
+        store.count({"uuid": ""})
+    except PyMongoError as exc:
+        raise StoreError(f"{store.name} does not answer: {exc}") from exc

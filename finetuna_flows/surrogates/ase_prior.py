@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculatorError
 
 from finetuna_flows.calculators import known_elements, load_calculator
 from finetuna_flows.errors import SurrogateError
@@ -46,6 +45,8 @@ class AseSurrogate:
         bare.calc = self._calculator
         try:
             energy, forces = bare.get_potential_energy(), bare.get_forces()
-        except (CalculatorError, NotImplementedError) as exc:
-            raise SurrogateError(f"{self._target} cannot predict {atoms.symbols}: {exc}") from exc
+        except Exception as exc:  # the exceptions of the engines share no class
+            raise SurrogateError(
+                f"{self._target} cannot predict {atoms.symbols}: {type(exc).__name__}: {exc}"
+            ) from exc
         return Prediction(float(energy), np.array(forces, dtype=np.float64))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from monty.json import MSONable
 
+from finetuna_flows.calculators import absolute
 from finetuna_flows.protocols import Surrogate
 
 CHGNET_MODELS = ("0.3.0", "0.2.0", "r2scan")
@@ -67,9 +68,13 @@ class AseSurrogateSpec(MSONable):
     """Any ASE calculator as a fixed prior."""
 
     calculator: str
-    """``MODULE:CALLABLE`` or ``FILE.py:CALLABLE``."""
+    """``MODULE:CALLABLE`` or ``FILE.py:CALLABLE``; a file is remembered by its absolute path."""
     arguments: Mapping[str, object] = field(default_factory=dict)
     """Passed to the callable by name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calculator", absolute(self.calculator))
+        object.__setattr__(self, "arguments", dict(self.arguments))
 
     def build(self) -> Surrogate:
         """Call it."""

@@ -157,6 +157,58 @@ def test_exit_code_3_where_the_parent_fails(folder: Path) -> None:
     assert "no: missing" in compared.stdout
 
 
+def test_one_failure_does_not_end_a_batch(folder: Path) -> None:
+    (folder / "moody.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Moody(EMT):\n"
+        "    def calculate(self, atoms, *args, **kwargs):\n"
+        "        if atoms.positions[-1, 2] > 10:\n"
+        "            raise RuntimeError('too high up')\n"
+        "        super().calculate(atoms, *args, **kwargs)\n"
+    )
+    atoms = oxygen_on_copper()
+    atoms.positions[-1, 2] = 10.4
+    write(folder / "high.traj", atoms)
+    words = ["high.traj", "o_cu.traj", "--surrogate", "ase:moody.py:Moody", "--parent", "emt"]
+    done = run(folder, "relax", *words, "--json")
+    assert done.exit_code == 3
+    failed, relaxed = (json.loads(line) for line in done.stdout.splitlines())
+    assert failed["error"] == "SurrogateError"
+    assert "too high up" in failed["message"]
+    assert relaxed["converged"]
+
+
+def test_the_adsorbate_can_be_named_and_layers_fixed(folder: Path) -> None:
+    bare = oxygen_on_copper()
+    bare.set_constraint()
+    bare.set_tags(0)
+    write(folder / "bare.traj", bare)
+    words = ["--adsorbate", "8", "--fix-layers", "1", "--json"]
+    done = run(folder, "relax", "bare.traj", *CHEAP, *words)
+    doc = json.loads(done.stdout)
+    assert doc["integrity"] == "intact"
+    assert [site["properties"]["tags"] for site in doc["structure"]["sites"]][-1] == 2
+    wrong = run(folder, "relax", "bare.traj", *CHEAP, "--adsorbate", "last")
+    assert wrong.exit_code == 2
+    assert "--adsorbate is 'last' but must be like" in wrong.stderr
+
+
+def test_an_engines_settings_can_be_given(folder: Path) -> None:
+    words = ["--parent", "gpaw:cold", "--parent-args", '{"cutoff": 350}', "--dry-run"]
+    spec = json.loads(run(folder, "relax", "o_cu.traj", *words).stdout)
+    assert spec["parent"]["cutoff"] == 350
+    assert spec["parent"]["continuation"]["value"] == "cold"
+
+
+def test_a_store_without_a_place_for_data_is_refused_before_work(folder: Path) -> None:
+    (folder / "jobflow.yaml").write_text("JOB_STORE:\n  docs_store:\n    type: MemoryStore\n")
+    done = run(folder, "relax", "o_cu.traj", *CHEAP)
+    assert done.exit_code == 3
+    assert "no additional store `data`" in done.stderr
+    assert not (folder / "runs").exists()
+    assert "no additional store `data`" in run(folder, "doctor").stdout
+
+
 def slow_parent(folder: Path) -> list[str]:
     (folder / "slow.py").write_text(
         "import time\n"
@@ -176,7 +228,7 @@ def labels_on_disk(folder: Path) -> int:
 
 @pytest.mark.parametrize(
     ("number", "code", "words"),
-    [(signal.SIGINT, 130, "the same command goes on"), (signal.SIGTERM, 143, "")],
+    [(signal.SIGINT, 130, "goes on where this one stopped"), (signal.SIGTERM, 143, "")],
 )
 def test_an_interrupted_command_resumes(
     number: signal.Signals, code: int, words: str, folder: Path

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import resource
+import signal
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +22,7 @@ from finetuna_flows.geometry import Array
 from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, History, Label, Prediction, Relaxation, Step
-from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger
+from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger, set_aside
 from finetuna_flows.relaxation.encoding import decode_step, encode_step
 from finetuna_flows.relaxation.limits import Limits
 from tests.relaxation.parts import IDENTITY, METHODS, emt
@@ -223,3 +225,63 @@ def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
         other.start()
         other.join()
     assert "in use by another run" in told.read_text()
+
+
+def test_a_ledger_without_its_first_line_is_refused(tmp_path: Path) -> None:
+    relaxed("direct", tmp_path, Counting())
+    ledger = tmp_path / LEDGER_NAME
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(CheckpointError, match=r"jsonl:1: not a record of this version"):
+        relaxed("direct", tmp_path, Counting())
+
+
+def test_a_warm_start_that_met_a_limit_resumes_to_the_same_end(tmp_path: Path) -> None:
+    atoms = oxygen_on_copper()
+    whole = METHODS["warm_start"](atoms, tmp_path / "whole")
+    for limits in (Limits(max_wall_time=1e-9), Limits(max_steps=3)):
+        stopped = METHODS["warm_start"](atoms, tmp_path / "parts", limits=limits)
+        assert stopped.parent_calls == 0
+    resumed = METHODS["warm_start"](atoms, tmp_path / "parts")
+    assert resumed.parent_calls == whole.parent_calls
+    assert resumed.energy == pytest.approx(whole.energy, abs=1e-9)
+
+
+def test_setting_aside_keeps_the_old_ledger_and_refuses_a_live_one(tmp_path: Path) -> None:
+    relaxed("direct", tmp_path, Counting())
+    content = (tmp_path / LEDGER_NAME).read_bytes()
+    set_aside(tmp_path)
+    set_aside(tmp_path)
+    assert (tmp_path / f"{LEDGER_NAME}.1").read_bytes() == content
+    told = tmp_path / "told"
+    with Ledger(tmp_path, IDENTITY):
+        other = multiprocessing.get_context("spawn").Process(
+            target=_set_aside, args=(tmp_path, str(told))
+        )
+        other.start()
+        other.join()
+    assert "in use by another run" in told.read_text()
+    assert (tmp_path / LEDGER_NAME).exists()
+
+
+def _set_aside(directory: Path, told: str) -> None:
+    try:
+        set_aside(directory)
+    except CheckpointError as error:
+        Path(told).write_text(str(error))
+
+
+def test_a_full_disk_loses_one_label_and_lets_go_of_the_directory(tmp_path: Path) -> None:
+    limit = 12_000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        for _ in range(2):  # the second try finds the directory free
+            with pytest.raises(CheckpointError, match="cannot be written"):
+                relaxed("direct", tmp_path, Counting())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    resumed = relaxed("direct", tmp_path, Counting())
+    assert resumed.converged
+    assert sum(step.replayed for step in resumed.labelled) >= 3

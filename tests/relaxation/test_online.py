@@ -91,6 +91,22 @@ def test_every_optimizer_drives_the_parent(optimizer: str, tmp_path: Path) -> No
     assert all(step.label for step in relaxation.steps)
 
 
+@pytest.mark.parametrize("optimizer", ["GPMin", "BFGSLineSearch", "CG"])
+def test_energies_are_compared_on_the_scale_of_the_forces(optimizer: str, tmp_path: Path) -> None:
+    wiggling = AseParentSpec("tests.systems:Wiggling").build()
+    atoms = oxygen_on_copper()
+    plain = direct(atoms, tmp_path / "plain", optimizer=optimizer)
+    wiggled = direct(atoms, tmp_path / "wiggled", parent=wiggling, optimizer=optimizer)
+    assert wiggled.parent_calls == plain.parent_calls
+    assert wiggled.energy != plain.energy
+
+
+def test_a_learner_on_a_slope_gives_up_or_stops_without_a_traceback(tmp_path: Path) -> None:
+    slope = AseParentSpec("tests.systems:Slope").build()
+    relaxation = online(oxygen_on_copper(), tmp_path, parent=slope, limits=Limits(max_steps=40))
+    assert relaxation.stop_reason in (StopReason.MAX_STEPS, StopReason.OPTIMIZER_GAVE_UP)
+
+
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
