@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 EMBEDDED := $(VENV)/.embedded
 
 .DELETE_ON_ERROR:
-.PHONY: relax test lint types contracts pytest test-slow benchmark clean
+.PHONY: relax test lint types contracts pytest test-gpu benchmark clean
 
 relax: $(READY) $(EMBEDDED)
 	$(BIN)/python workflows/00_first_relaxation.py
@@ -28,13 +28,13 @@ contracts: $(READY)
 pytest: $(READY) $(EMBEDDED)
 	$(BIN)/pytest
 
-test-slow: $(READY) $(EMBEDDED)
-	$(BIN)/pytest -m slow
+test-gpu: $(READY)
+	$(BIN)/pytest -m gpu
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/methods.py
 
-# torch first: left to itself, pip would fetch the build with CUDA
+# torch first and by exact version: where a build of it lies on the machine, pip takes that one
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "finetuna_flows needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; choose one with make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -244,10 +244,5 @@ def written_by(folder: Path, processes: int, number: int) -> None:
     connection.close()
 
 
-def test_four_processes_write_at_once(tmp_path: Path) -> None:
-    written_by(tmp_path, 4, 15)
-
-
-@pytest.mark.slow
 def test_eight_processes_write_sixty_documents_each(tmp_path: Path) -> None:
     written_by(tmp_path, 8, 60)
