@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--methods", default=METHODS, help="BFGS must be among them")
     parser.add_argument("--surrogate", default="chgnet")
     parser.add_argument("--tuner", default="gp")
+    parser.add_argument("--tuner-args", help='as in {"gp": {"length": 0.8}}')
     parser.add_argument("--criterion")
     parser.add_argument("--max-calls", type=int, default=200)
     parser.add_argument("sids", nargs="*")
@@ -106,7 +107,7 @@ def main() -> None:
         surrogate=asked.surrogate,
         surrogate_args=None,
         tuner=asked.tuner,
-        tuner_args=None,
+        tuner_args=asked.tuner_args,
         parent="emt",
         parent_args=None,
         criterion=asked.criterion,

@@ -31,6 +31,7 @@ class QueryReason(Reason):
     UNCERTAIN = "uncertain", "the surrogate is not certain of its forces"
     DISPLACED = "displaced", "an atom has moved far since the last label"
     ENDPOINT = "endpoint", "nothing ends on a predicted force"
+    CUSTOM = "custom", "a criterion of the user's own asks"
     PARENT_DRIVEN = "parent_driven", "the method asks the parent at every geometry"
 
 

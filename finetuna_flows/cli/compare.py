@@ -67,8 +67,10 @@ def compare(
             tags=tuple(tag or ()),
         )
         makers = words.makers(methods.split(","))
-        maker = CompareMaker(makers=makers, reference=reference or makers[-1].name)
+        maker = CompareMaker(makers=makers, reference=reference)
         inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
+        for each in inputs:
+            console.print(str(each), markup=False, highlight=False, soft_wrap=True)
         if dry_run:
             print_spec(maker)
             return

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from finetuna_flows.cli.exits import Exit
 from finetuna_flows.cli.progress import shown
+from finetuna_flows.errors import CheckpointError, StructureError
 from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.store import check_store, default_job_store, local_job_store
@@ -40,7 +41,9 @@ def run_flow(
 
 def exit_code(results: list[Any]) -> Exit:
     """The worst of how the relaxations ended."""
-    if any(isinstance(each, Exception) for each in results):
-        return Exit.FAILED
+    errors = [each for each in results if isinstance(each, Exception)]
+    if errors:
+        refused = all(isinstance(each, CheckpointError | StructureError) for each in errors)
+        return Exit.REFUSED if refused else Exit.FAILED
     docs = [each for each in results if isinstance(each, RelaxationDoc)]
     return Exit.DONE if all(doc.converged for doc in docs) else Exit.NOT_CONVERGED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ase import Atoms
 
@@ -14,10 +13,15 @@ from finetuna_flows.flows.baselines import ParentRelaxMaker
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_known
 from finetuna_flows.flows.relax import OnlineRelaxMaker
-from finetuna_flows.structures.prepare import Preparation
+from finetuna_flows.geometry import free_components
+from finetuna_flows.structures.prepare import Preparation, Tag
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.validate import check_structure
 from finetuna_flows.surrogates.composite import CompositeSurrogate
+
+VASP_NAMES = ("POSCAR", "CONTCAR", "OUTCAR", "vasprun")
+"""Files that say nothing of the structure; their folders do."""
+NOT_WATCHED = "no adsorbate tagged, so none is watched (--adsorbate)"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,14 @@ class Input:
 
     name: str
     atoms: Atoms
+
+    def __str__(self) -> str:
+        """What is to be relaxed, in one line."""
+        fixed = int((~free_components(self.atoms)).all(axis=1).sum())
+        adsorbate = int((self.atoms.get_tags() == Tag.ADSORBATE).sum())
+        watched = f"{adsorbate} atoms of adsorbate" if adsorbate else NOT_WATCHED
+        what = f"{self.name}: {self.atoms.symbols}"
+        return f"{what}, {fixed} of {len(self.atoms)} atoms fixed, {watched}"
 
 
 def preparation(adsorbate: str | None, fix_layers: int, stdev: float, seed: int) -> Preparation:
@@ -68,7 +80,10 @@ def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
         path, index = parse_source(source)
         atoms = prepare.apply(read_structure(path, index))
         check_structure(atoms)
-        stem = Path(path).name.split(".")[0] + (f"-{index}" if index is not None else "")
+        stem = path.name.split(".")[0]
+        if stem in VASP_NAMES and path.resolve().parent.name:
+            stem = path.resolve().parent.name
+        stem += f"-{index}" if index is not None else ""
         inputs.append(Input(re.sub(r"[^\w.-]", "_", stem), atoms))
     names = [each.name for each in inputs]
     for name in names:

@@ -11,7 +11,7 @@ from rich.status import Status
 
 from finetuna_flows.geometry import fmax
 from finetuna_flows.records import History, Step
-from finetuna_flows.relaxation.observers import HEADER, line
+from finetuna_flows.relaxation.observers import line
 
 STEPS = "finetuna_flows.relaxation.observers"
 """The logger that writes a line a step."""
@@ -30,15 +30,13 @@ class LiveHandler(logging.Handler):
         step, past = getattr(record, "step", None), getattr(record, "past", None)
         if isinstance(step, Step) and isinstance(past, History):
             self._draw(step, past)
-        elif record.name == STEPS:
+        elif record.name == STEPS and record.levelno == logging.DEBUG:
             self._status.update(record.getMessage())
         elif record.levelno >= logging.INFO:
             style = "yellow" if record.levelno >= logging.WARNING else "bold"
             self._console.print(record.getMessage(), style=style, markup=False, highlight=False)
 
     def _draw(self, step: Step, past: History) -> None:
-        if past.parent_calls == 1 and step.label:
-            self._console.print(f"[dim]{HEADER}[/]", highlight=False)
         if step.label:
             self._console.print(line(step, past), highlight=False)
         force = f"fmax {fmax(step.forces, past.free):.3f} eV/Å"

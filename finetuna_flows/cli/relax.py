@@ -70,6 +70,8 @@ def relax(
         )
         (maker,) = words.makers([method])
         inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
+        for each in inputs:
+            console.print(str(each), markup=False, highlight=False, soft_wrap=True)
         if dry_run:
             print_spec(maker)
             return

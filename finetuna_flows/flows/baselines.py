@@ -9,7 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
-from finetuna_flows.flows.job import relax_job, run_relaxation
+from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, Spec, Surrogate
 from finetuna_flows.records import Relaxation
@@ -45,6 +45,7 @@ class ParentRelaxMaker(Maker):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is submitted."""
+        check_specs(self, "parent")
         check_optimizer(self.optimizer, ON_THE_PARENT)
         check_threshold(self.fmax)
         self.tags = tuple(self.tags)
@@ -91,6 +92,7 @@ class WarmStartMaker(Maker):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is submitted."""
+        check_specs(self, "surrogate", "parent")
         check_optimizer(self.optimizer, ON_THE_SURROGATE)
         check_threshold(self.fmax)
         if self.max_surrogate_steps < 1:

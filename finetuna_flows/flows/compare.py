@@ -10,6 +10,7 @@ from jobflow import Flow, Maker, OnMissing, job
 from pymatgen.core import Structure
 
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
+from finetuna_flows.flows.job import check_specs
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.results.compare import compare
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
@@ -43,16 +44,19 @@ class CompareMaker(Maker):
         default_factory=lambda: (OnlineRelaxMaker(), ParentRelaxMaker(name="BFGS"))
     )
     """One a method; their names must differ."""
-    reference: str = "BFGS"
-    """Name of the Maker that the others are measured against."""
+    reference: str | None = None
+    """Name of the Maker that the others are measured against; None: the last one."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared, before anything is submitted."""
+        check_specs(self)
         self.makers = tuple(self.makers)
         names = [maker.name for maker in self.makers]
         if len(set(names)) < len(names):
             raise ValueError(f"`makers` are named {names} but each needs a name of its own")
-        if self.reference not in names:
+        if not names:
+            raise ValueError("`makers` is empty but a comparison needs at least one")
+        if self.reference is not None and self.reference not in names:
             raise ValueError(
                 f"`reference` is {self.reference!r} but must name one of the makers: {names}"
             )
@@ -61,6 +65,6 @@ class CompareMaker(Maker):
         """Make the flow: a job a method, and one that compares even if some of them fail."""
         jobs = {maker.name: maker.make(structure) for maker in self.makers}
         outputs = {name: each.output for name, each in jobs.items()}
-        comparison = compare_relaxations(outputs, self.reference)
+        comparison = compare_relaxations(outputs, self.reference or self.makers[-1].name)
         comparison.config.on_missing_references = OnMissing.NONE
         return Flow([*jobs.values(), comparison], output=comparison.output, name=self.name)

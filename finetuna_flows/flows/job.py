@@ -25,6 +25,7 @@ from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.results.files import write_files
 from finetuna_flows.settings import Settings
 from finetuna_flows.structures.fingerprint import structure_identity
 from finetuna_flows.structures.read import read_structure, to_portable
@@ -103,6 +104,7 @@ def run_relaxation(
         }
         with Ledger(directory, identity) as ledger, calculator:
             relaxation = relax(atoms, calculator, ledger)
+    write_files(relaxation, directory)
     return build_relaxation_doc(
         relaxation,
         name=maker.name,
@@ -110,6 +112,22 @@ def run_relaxation(
         tags=getattr(maker, "tags", ()),
         dir_name=str(directory),
     )
+
+
+def check_specs(maker: Maker, *names: str) -> None:
+    """Refuse a Maker whose fields hold something else than specs.
+
+    Raises
+    ------
+    TypeError
+        Naming the field and what it needs.
+    """
+    if not isinstance(maker.name, str):
+        raise TypeError(f"`name` is {maker.name!r} but must be a string; give fields by name")
+    for name in names:
+        spec = getattr(maker, name)
+        if not callable(getattr(spec, "build", None)):
+            raise TypeError(f"`{name}` is {spec!r} but must be a spec, such as AseParentSpec()")
 
 
 def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalculator) -> None:

@@ -10,7 +10,7 @@ from jobflow import Maker
 from pymatgen.core import Structure
 
 from finetuna_flows.finetuning.specs import GradientSpec, ResidualGPSpec
-from finetuna_flows.flows.job import relax_job, run_relaxation
+from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, QueryCriterion, Spec, Surrogate, TunerSpec
 from finetuna_flows.queries.combine import AnyOf
@@ -60,6 +60,7 @@ class OnlineRelaxMaker(Maker):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is submitted."""
+        check_specs(self, "surrogate", "tuner", "parent")
         check_optimizer(self.optimizer, ON_THE_SURROGATE)
         check_threshold(self.fmax)
         if asks_for_uncertainty(self.criterion) and isinstance(self.tuner, GradientSpec):

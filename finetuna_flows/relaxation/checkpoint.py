@@ -71,6 +71,9 @@ class Ledger:
         self._lock = _locked(self.path.parent)
         try:
             self._read()
+            labels = sum(step.label is not None for step in self._recorded)
+            if labels:
+                logger.info("%s: %d labels of an earlier run are replayed", self.path, labels)
             self._file = self.path.open("ab", buffering=0)
             if self._file.tell() == 0:
                 self._append({"kind": "run", "schema": 1, "identity": self._identity})

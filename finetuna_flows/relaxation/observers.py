@@ -19,8 +19,10 @@ def log_asking(step: Step) -> None:
 
 
 def log_step(step: Step, past: History) -> None:
-    """Write a step's line; the step and its history ride along for handlers that draw."""
-    if step.index == 0:
+    """Write a new step's line; step and history ride along for handlers that draw."""
+    if step.replayed:
+        return
+    if len(past) == 1 or past[-2].replayed:
         logger.info(HEADER)
     logger.info("%s", line(step, past), extra={"step": step, "past": past})
 
@@ -29,7 +31,7 @@ def line(step: Step, past: History) -> str:
     """Step, parent calls, energy in eV, predicted and parent fmax in eV/Å, reasons."""
     predicted = f"{fmax(step.prediction.forces, past.free):.4f}" if step.prediction else "-"
     labelled = f"{fmax(step.label.forces, past.free):.4f}" if step.label else "-"
-    reasons = ", ".join(step.decision.reasons) + (" (replayed)" if step.replayed else "")
+    reasons = ", ".join(step.decision.reasons)
     return (
         f"{step.index:5d} {past.parent_calls:5d} {step.energy:14.6f} {predicted:>10} {labelled:>10}"
         f"  {reasons}"

@@ -96,6 +96,24 @@ def test_dry_run_prints_the_spec_and_does_nothing(folder: Path) -> None:
     assert not (folder / "runs").exists()
 
 
+def test_what_is_to_be_relaxed_is_said_first(folder: Path) -> None:
+    (folder / "site").mkdir()
+    bare = oxygen_on_copper()
+    bare.set_tags(0)
+    write(folder / "site" / "POSCAR", bare, format="vasp")
+    done = run(folder, "relax", "o_cu.traj", "site/POSCAR", "--dry-run")
+    assert "o_cu: Cu8O, 4 of 9 atoms fixed, 1 atoms of adsorbate" in done.stderr
+    assert "site: Cu8O, 4 of 9 atoms fixed, no adsorbate tagged" in done.stderr
+
+
+def test_a_changed_spec_in_the_same_folder_is_refused_with_the_way_out(folder: Path) -> None:
+    run(folder, "relax", "o_cu.traj", *CHEAP, "--max-calls", "1")
+    done = run(folder, "relax", "o_cu.traj", *CHEAP, "--optimizer", "FIRE")
+    assert done.exit_code == 2
+    assert "`spec.optimizer` was 'BFGS' and is 'FIRE'" in done.stderr
+    assert "--fresh" in done.stderr
+
+
 def test_exit_code_1_where_a_limit_ends_it(folder: Path) -> None:
     done = run(folder, "relax", "o_cu.traj", *CHEAP, "--max-calls", "2")
     assert done.exit_code == 1

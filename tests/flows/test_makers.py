@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ase.io
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
@@ -27,6 +29,7 @@ from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
+from finetuna_flows.results.files import CONTCAR, LABELS, RELAXED
 from finetuna_flows.structures.convert import to_structure
 from finetuna_flows.surrogates.specs import AseSurrogateSpec
 from tests.systems import EMT, MORSE, MORSE_ARGUMENTS, oxygen_on_copper
@@ -88,6 +91,23 @@ def test_a_structure_becomes_a_document_in_the_store(
     loaded = kept(store, {"uuid": job.uuid}, load=True)["output"]
     assert len(loaded["ledger"]) == doc.parent_calls
     assert len(loaded["trajectory"]["energies"]) == doc.n_steps
+
+
+def test_the_folder_holds_the_endpoint_and_every_label(store: JobStore, tmp_path: Path) -> None:
+    doc = run(MAKERS["online"]().make(oxygen_on_copper()), store, tmp_path)
+    relaxed = ase.io.read(tmp_path / RELAXED)
+    labels = ase.io.read(tmp_path / LABELS, ":")
+    contcar = ase.io.read(tmp_path / CONTCAR)
+    assert isinstance(relaxed, Atoms)
+    assert isinstance(contcar, Atoms)
+    assert len(labels) == doc.parent_calls
+    assert relaxed.get_potential_energy() == pytest.approx(doc.energy, abs=1e-6)
+    np.testing.assert_allclose(
+        relaxed.get_forces(apply_constraint=False), np.array(doc.forces), atol=1e-6
+    )
+    np.testing.assert_allclose(contcar.positions, relaxed.positions, atol=1e-6)
+    assert list(contcar.constraints[0].index) == [0, 1, 2, 3]
+    assert relaxed.get_tags()[-1] == 2
 
 
 def test_ase_atoms_are_as_good_as_a_structure(store: JobStore, tmp_path: Path) -> None:
@@ -164,6 +184,13 @@ def test_refusals_come_before_any_work(store: JobStore, tmp_path: Path) -> None:
 def test_makers_refuse_what_cannot_run(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         online(**fields)
+
+
+def test_makers_refuse_what_is_no_spec() -> None:
+    with pytest.raises(TypeError, match="`parent` is 'emt' but must be a spec"):
+        online(parent="emt")
+    with pytest.raises(TypeError, match=r"`name` is .* but must be a string"):
+        CompareMaker([online()])  # type: ignore[arg-type]  # what is refused
 
 
 def test_compare_needs_names_and_a_reference() -> None:

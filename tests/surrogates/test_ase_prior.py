@@ -82,13 +82,17 @@ def test_arguments_reach_the_calculator() -> None:
 
 
 def test_an_unknown_element_is_refused() -> None:
-    with pytest.raises(SurrogateError, match="EMT cannot predict Fe2: NotImplementedError: No EMT-potential for Fe"):
+    with pytest.raises(
+        SurrogateError, match="EMT cannot predict Fe2: NotImplementedError: No EMT-potential for Fe"
+    ):
         AseSurrogate(EMT_TARGET, {}).predict(Atoms("Fe2", [[0, 0, 0], [0, 0, 2]]))
 
 
 def test_a_failed_calculation_is_refused() -> None:
     surrogate = AseSurrogate(f"{__name__}:Failing", {})
-    with pytest.raises(SurrogateError, match="Failing cannot predict OH2: CalculationFailed: no convergence"):
+    with pytest.raises(
+        SurrogateError, match="Failing cannot predict OH2: CalculationFailed: no convergence"
+    ):
         surrogate.predict(water())
 
 

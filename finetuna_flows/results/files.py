@@ -1,0 +1,36 @@
+"""What a relaxation leaves in its folder, for people and other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from finetuna_flows.geometry import moved
+from finetuna_flows.records import Relaxation, Step
+
+RELAXED, LABELS, CONTCAR = "relaxed.extxyz", "labels.extxyz", "CONTCAR"
+
+
+def write_files(relaxation: Relaxation, directory: Path) -> None:
+    """Write the endpoint and every labelled geometry; nothing if the parent was never asked.
+
+    ``relaxed.extxyz`` and ``labels.extxyz`` hold energies in eV, raw forces in eV/Å, constraints
+    and tags; ``CONTCAR``, for a periodic structure, the endpoint with selective dynamics.
+    """
+    frames = [_labelled(relaxation, step) for step in relaxation.labelled]
+    if not frames:
+        return
+    ase.io.write(directory / LABELS, frames)
+    ase.io.write(directory / RELAXED, frames[-1])
+    if relaxation.start.pbc.all():
+        ase.io.write(directory / CONTCAR, frames[-1], format="vasp", direct=True)
+
+
+def _labelled(relaxation: Relaxation, step: Step) -> Atoms:
+    atoms = moved(relaxation.start, step.positions)
+    atoms.info = {"step": step.index}
+    atoms.calc = SinglePointCalculator(atoms, energy=step.energy, forces=step.forces)
+    return atoms
