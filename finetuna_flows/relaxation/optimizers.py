@@ -73,7 +73,10 @@ def descend(
             known = -1
             while len(history) > known:
                 known = len(history)
-                _move(_make(optimizer, atoms), history, surface_learns=surface_learns)
+                if surface_learns:
+                    _move(_remembering(optimizer, atoms, history), history, until_label=True)
+                if len(history) == known:
+                    _move(_make(optimizer, atoms), history, until_label=surface_learns)
     except Stopped as stopped:
         return stopped.reason
     except (OptimizerConvergenceError, RuntimeError) as error:
@@ -83,21 +86,30 @@ def descend(
     return StopReason.OPTIMIZER_GAVE_UP
 
 
-def _move(optimizer: Optimizer, history: History, *, surface_learns: bool) -> None:
-    """Move until the surface has changed, or the optimizer is stuck."""
+def _move(optimizer: Optimizer, history: History, *, until_label: bool) -> None:
+    """Move until the optimizer is stuck, or a label has changed the surface."""
     calls, steps = history.parent_calls, -1
     try:
         if isinstance(optimizer, SciPyFminCG):
             optimizer.run(fmax=0.0)
             return
-        if surface_learns and calls and hasattr(optimizer, "_replay_trajectory"):
-            optimizer.replay_trajectory([_image(frame) for frame in history.frames])
         for _ in optimizer.irun(fmax=0.0):
-            if len(history) == steps or (surface_learns and history.parent_calls > calls):
+            if len(history) == steps or (until_label and history.parent_calls > calls):
                 return
             steps = len(history)
     except FloatingPointError:
         logger.debug("step %d: the optimizer divided by zero and starts afresh", len(history))
+
+
+def _remembering(name: str, atoms: Atoms, history: History) -> Optimizer:
+    """Make an optimizer that knows the labels, where it can remember and they have curvature."""
+    optimizer = _make(name, atoms)
+    if history.parent_calls and hasattr(optimizer, "_replay_trajectory"):
+        try:
+            optimizer.replay_trajectory([_image(frame) for frame in history.frames])
+        except FloatingPointError:
+            return _make(name, atoms)
+    return optimizer
 
 
 def _of_optimizer(error: Exception) -> bool:
