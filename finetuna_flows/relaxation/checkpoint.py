@@ -11,9 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import math
 import os
-import reprlib
 import zlib
 from collections import deque
 from collections.abc import Mapping
@@ -29,12 +27,11 @@ from finetuna_flows.errors import CheckpointError
 from finetuna_flows.geometry import largest_displacement
 from finetuna_flows.records import Step
 from finetuna_flows.relaxation.encoding import decode_step, encode_step
+from finetuna_flows.relaxation.identity import differences
 
 logger = logging.getLogger(__name__)
 
 LEDGER_NAME = "ledger.jsonl"
-ROUNDING = 1e-9
-"""Numbers in an identity that differ by less, absolutely or relatively, are the same."""
 SAME_GEOMETRY = 1e-3
 """Å; a resumed optimizer that asks for a geometry farther off than this is another one."""
 
@@ -171,7 +168,7 @@ class Ledger:
     def _take(self, number: int, body: Json) -> None:
         match body:
             case {"kind": "run", "schema": 1, "identity": dict(identity)} if number == 1:
-                differing = _differences(identity, self._identity)
+                differing = differences(identity, self._identity)
                 if differing:
                     raise CheckpointError(
                         f"{self.path} belongs to another run: {'; '.join(differing)}. Use the "
@@ -239,28 +236,6 @@ def _unsealed(line: bytes) -> Json | None:
         return None
     body = sealed.get("body") if isinstance(sealed, dict) else None
     return body if isinstance(body, dict) and _sealed(body) == line else None
-
-
-def _differences(then: object, now: object, name: str = "") -> list[str]:
-    """Say where two JSON values differ by more than rounding, one clause a place."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        keys = sorted(then.keys() | now.keys())
-        return [
-            clause
-            for key in keys
-            for clause in _differences(then.get(key), now.get(key), f"{name}.{key}".lstrip("."))
-        ]
-    if _same(then, now):
-        return []
-    return [f"`{name}` was {reprlib.repr(then)} and is {reprlib.repr(now)}"]
-
-
-def _same(then: object, now: object) -> bool:
-    if isinstance(then, list) and isinstance(now, list):
-        return len(then) == len(now) and all(map(_same, then, now))
-    if isinstance(then, float) and isinstance(now, float):
-        return math.isclose(then, now, rel_tol=ROUNDING, abs_tol=ROUNDING)
-    return then == now
 
 
 def _sync_directory(directory: Path) -> None:
