@@ -18,7 +18,7 @@ Imports point downwards only, and siblings do not see each other::
 
     cli → flows → (results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → records → (geometry | calculators | reasons) → settings → errors
+        → protocols → history → records → (geometry | calculators | reasons) → settings → errors
 """
 
 from importlib import import_module

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
 from ase import Atoms
 
-from finetuna_flows.records import Decision, FitReport, Frame, History, Label, Prediction
+from finetuna_flows.history import History
+from finetuna_flows.records import Decision, FitReport, Frame, Label, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor

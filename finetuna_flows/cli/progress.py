@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.status import Status
 
 from finetuna_flows.geometry import fmax
-from finetuna_flows.records import History, Step
+from finetuna_flows.history import History
+from finetuna_flows.records import Step
 from finetuna_flows.relaxation.observers import line
 
 STEPS = "finetuna_flows.relaxation.observers"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ase import Atoms
 from monty.json import MSONable
 
+from finetuna_flows.history import History
 from finetuna_flows.protocols import QueryCriterion
-from finetuna_flows.records import Decision, History, Prediction
+from finetuna_flows.records import Decision, Prediction
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from ase import Atoms
 from monty.json import MSONable
 
 from finetuna_flows.geometry import largest_displacement
+from finetuna_flows.history import History
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, History, Prediction
+from finetuna_flows.records import Decision, Prediction
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from ase import Atoms
 from monty.json import MSONable
 
+from finetuna_flows.history import History
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, History, Prediction
+from finetuna_flows.records import Decision, Prediction
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from monty.json import MSONable
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import fmax
+from finetuna_flows.history import History
 from finetuna_flows.protocols import QueryCriterion
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, History, Prediction
+from finetuna_flows.records import Decision, Prediction
 
 ASK = Decision((QueryReason.UNCERTAIN,))
 GO_ON = Decision()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from monty.json import MSONable
 
+from finetuna_flows.history import History
 from finetuna_flows.reasons import StopReason
-from finetuna_flows.records import History
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from finetuna_flows.geometry import fmax
-from finetuna_flows.records import History, Step
+from finetuna_flows.history import History
+from finetuna_flows.records import Step
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import Optimizer
 from ase.optimize.sciopt import OptimizerConvergenceError, SciPyFminCG
 
+from finetuna_flows.history import History
 from finetuna_flows.reasons import StopReason
-from finetuna_flows.records import Frame, History, Step
+from finetuna_flows.records import Frame, Step
 from finetuna_flows.relaxation.calculator import StepCalculator, Stopped
 
 logger = logging.getLogger(__name__)

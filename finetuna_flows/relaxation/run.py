@@ -11,8 +11,9 @@ from dataclasses import replace
 from ase import Atoms
 
 from finetuna_flows.geometry import fmax
+from finetuna_flows.history import History
 from finetuna_flows.reasons import Integrity, StopReason
-from finetuna_flows.records import History, Relaxation, Step
+from finetuna_flows.records import Relaxation, Step
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.structures.connectivity import integrity

@@ -16,10 +16,11 @@ from ase.constraints import FixAtoms
 from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.geometry import Array
+from finetuna_flows.history import History
 from finetuna_flows.protocols import QueryCriterion
 from finetuna_flows.queries import AllOf, AnyOf
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, History, Label, Prediction, Step
+from finetuna_flows.records import Decision, Label, Prediction, Step
 
 
 class Situation(NamedTuple):

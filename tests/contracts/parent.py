@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +35,9 @@ class ParentContract:
     """Whether the parent refuses to be used again after its exit."""
 
     @classmethod
+    @abstractmethod
     def build(cls) -> ParentCalculator:
         """Make the parent, in the present directory."""
-        raise NotImplementedError
 
     @classmethod
     def geometry(cls) -> Atoms:

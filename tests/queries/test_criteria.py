@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import free_components
+from finetuna_flows.history import History
 from finetuna_flows.protocols import QueryCriterion
 from finetuna_flows.queries import (
     AllOf,
@@ -23,7 +24,7 @@ from finetuna_flows.queries import (
     StaticTolerance,
 )
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, History, Label, Prediction, Step
+from finetuna_flows.records import Decision, Label, Prediction, Step
 from tests.contracts.criterion import CriterionContract, Situation, situation, slab
 
 
