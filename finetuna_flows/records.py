@@ -1,7 +1,8 @@
 """The frozen values that travel through a relaxation, from one prediction to the whole run.
 
 A `Step` is one geometry: what the surrogate predicted, what was decided and why, what the
-parent said if it was asked, what was learned from that. A `Relaxation` is the finished run, whichever method produced it.
+parent said if it was asked, what was learned from that. A `Relaxation` is the finished run,
+whichever method produced it.
 
 Units: eV, Å, eV/Å, seconds. Shapes: n atoms.
 """
