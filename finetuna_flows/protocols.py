@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
 from ase import Atoms
 
+from finetuna_flows.geometry import Mask
 from finetuna_flows.history import History
-from finetuna_flows.records import Decision, FitReport, Frame, Label, Prediction
+from finetuna_flows.records import Decision, Features, FitReport, Frame, Label, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +69,35 @@ class TrainableSurrogate(Surrogate, Protocol):
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
+        ...
+
+
+@runtime_checkable
+class CacheableSurrogate(TrainableSurrogate, Protocol):
+    """A trainable surrogate whose head acts on what the rest of the model makes of a geometry.
+
+    While only the head is trained the rest stays as it is, so one pass through it serves all
+    epochs.
+    """
+
+    def cache(self, prepared: object, free: Mask) -> object:
+        """What the rest of the model hands to the head at a geometry, and how that varies there.
+
+        Forces on components that are not `free`, shape (n, 3), need not be kept.
+        """
+        ...
+
+    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
+        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
+        ...
+
+
+@runtime_checkable
+class FeatureSurrogate(Surrogate, Protocol):
+    """A surrogate that shows the descriptors it makes of a whole structure."""
+
+    def features(self, atoms: Atoms, free: Mask) -> Features:
+        """Descriptors and their derivatives at one geometry; never changes the atoms."""
         ...
 
 

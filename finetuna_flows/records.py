@@ -49,6 +49,16 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Descriptors of a whole structure, p of them, which sum over its atoms."""
+
+    values: Array
+    """Shape (p,)."""
+    slopes: Array
+    """Derivatives by the positions in 1/Å, shape (p, n, 3); zero where they were not asked for."""
+
+
+@dataclass(frozen=True)
 class Label:
     """What the parent says of one geometry."""
 

@@ -1,0 +1,39 @@
+"""Ways to run the online relaxation, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from finetuna_flows.finetuning.specs import GradientSpec
+from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.queries.combine import AnyOf
+from finetuna_flows.queries.convergence import RelaxedOnly
+from finetuna_flows.queries.every_k import EveryK
+from finetuna_flows.queries.fixed import FirstN
+
+
+def finetuna_2022() -> OnlineRelaxMaker:
+    """The paper's rules: gradient tuning on the newest label, every 100 steps and at the end."""
+    return OnlineRelaxMaker(
+        tuner=GradientSpec(), criterion=AnyOf((FirstN(1), EveryK(100), RelaxedOnly()))
+    )
+
+
+PRESETS: dict[str, Callable[[], OnlineRelaxMaker]] = {
+    "finetuna-2022": finetuna_2022,
+    "fast": OnlineRelaxMaker,
+}
+"""Each makes a Maker whose other fields may still be set."""
+
+
+def preset(name: str) -> OnlineRelaxMaker:
+    """The Maker of a preset.
+
+    Raises
+    ------
+    ValueError
+        Naming those that there are.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset is {name!r} but must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]()
