@@ -9,8 +9,11 @@ from typing import overload
 
 from ase import Atoms
 
-from finetuna_flows.geometry import Mask, free_components, moved
+from finetuna_flows.geometry import Mask, fmax, free_components, moved
 from finetuna_flows.records import Frame, Step
+
+SAME_ENERGY = 2e-3
+"""eV; about what the noise of a parent's energies may make of two equal ones."""
 
 
 @dataclass
@@ -19,9 +22,12 @@ class History(Sequence[Step]):
 
     start: Atoms
     """The geometry as it was given, with its constraints."""
+    returns_to_best: bool = False
+    """Whether a label worse than the best one sends the optimizer back to the best."""
     _steps: list[Step] = field(default_factory=list)
     _frames: list[Frame] = field(default_factory=list)
     _labelled: list[int] = field(default_factory=list)
+    _best: Step | None = None
 
     @cached_property
     def free(self) -> Mask:
@@ -32,6 +38,8 @@ class History(Sequence[Step]):
         """Add the newest step."""
         if step.label is not None:
             self._labelled.append(len(self._steps))
+            if self._best is None or self._better(step, self._best):
+                self._best = step
             self._frames.append(Frame(self.at(step), step.label))
         self._steps.append(step)
 
@@ -50,6 +58,19 @@ class History(Sequence[Step]):
         return self._steps[self._labelled[-1]] if self._labelled else None
 
     @property
+    def best_labelled(self) -> Step | None:
+        """The labelled step that is nearest to a minimum; None before the first label.
+
+        It is the one of lowest energy. Energies closer than `SAME_ENERGY` are told apart by fmax.
+        """
+        return self._best
+
+    @property
+    def origin(self) -> Step | None:
+        """The labelled step from which the optimizer moves on; None before the first label."""
+        return self.best_labelled if self.returns_to_best else self.last_labelled
+
+    @property
     def steps_since_label(self) -> int:
         """Steps after the newest label; all steps before the first."""
         return len(self._steps) - (self._labelled[-1] + 1 if self._labelled else 0)
@@ -58,6 +79,12 @@ class History(Sequence[Step]):
     def parent_calls(self) -> int:
         """Labels asked of the parent, replayed ones included."""
         return len(self._labelled)
+
+    def _better(self, step: Step, best: Step) -> bool:
+        if step.force_energy < best.force_energy:
+            return True
+        close = step.force_energy < best.force_energy + SAME_ENERGY
+        return close and fmax(step.forces, self.free) < fmax(best.forces, self.free)
 
     def __len__(self) -> int:
         return len(self._steps)

@@ -101,6 +101,18 @@ class FeatureSurrogate(Surrogate, Protocol):
         ...
 
 
+@runtime_checkable
+class LastLayerSurrogate(Surrogate, Protocol):
+    """A surrogate whose energy is linear in the weights of the last layer of its head."""
+
+    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
+        """What the layer weighs, summed over the atoms; never changes the atoms.
+
+        If its weights change by w, then the energy by ``w @ values``.
+        """
+        ...
+
+
 class Correction(Protocol):
     """What labels teach on top of another prediction."""
 
@@ -124,6 +136,20 @@ class CorrectableSurrogate(Surrogate, Protocol):
 
     def predict_below(self, name: str, atoms: Atoms) -> Prediction:
         """Prediction of the prior and of the corrections under the one called `name`."""
+        ...
+
+
+@runtime_checkable
+class MemberedSurrogate(Surrogate, Protocol):
+    """A surrogate that is the mean of others, each of which can learn by itself."""
+
+    @property
+    def members(self) -> Sequence[CorrectableSurrogate]:
+        """At least two."""
+        ...
+
+    def align(self, atoms: Atoms) -> None:
+        """Count the spread of the energies from zero at this geometry, as the members are now."""
         ...
 
 

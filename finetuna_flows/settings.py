@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     store_path: Path = Field(default_factory=lambda: user_data_path("finetuna_flows") / "store")
     """Folder of the local results store, used when jobflow has no store configured."""
 
+    models_path: Path = Field(default_factory=lambda: user_data_path("finetuna_flows") / "models")
+    """Folder of the surrogates that were adapted and saved by name."""
+
     device: str = "cpu"
     """Where torch surrogates run: ``cpu``, ``cuda``, ``cuda:1``."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finetuna_flows.cli import compare, doctor, query, relax
+from finetuna_flows.cli import compare, doctor, finetune, query, relax
 
 app = typer.Typer(
     name="finetuna-flows",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("relax")(relax.relax)
 app.command("compare")(compare.compare)
+app.command("finetune")(finetune.finetune)
 app.command("list")(query.list_relaxations)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -21,10 +21,20 @@ Methods = Annotated[
     str, typer.Option(help=f"Methods to compare, with commas: {', '.join(METHODS)}.")
 ]
 Surrogate = Annotated[
-    str, typer.Option(help="chgnet, chgnet:MODEL, toy, ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE.")
+    str | None,
+    typer.Option(
+        help="chgnet, chgnet:MODEL, fairchem:NAME, fairchem:FILE, saved:NAME, ensemble: before one "
+        "of these, nuclear, toy, ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE. [default: the method's]"
+    ),
 ]
 SurrogateArgs = Annotated[str | None, typer.Option(help="Arguments of the surrogate, as JSON.")]
-Tuner = Annotated[str, typer.Option(help="gp, gradient, or gradient+gp.")]
+Tuner = Annotated[
+    str | None,
+    typer.Option(
+        help="gp, gradient, last-layer, curvature, or several as in gradient+gp. "
+        "[default: the method's]"
+    ),
+]
 TunerArgs = Annotated[
     str | None, typer.Option(help='Arguments by tuner, as JSON: {"gp": {"length": 0.8}}.')
 ]
@@ -41,12 +51,14 @@ ParentArgs = Annotated[
 Criterion = Annotated[
     str | None,
     typer.Option(
-        help="When to ask the parent, besides before stopping; NAME:NUMBER, any of several with "
-        "commas: first, relaxed, every, static, dynamic, displacement. [default: the Maker's]"
+        help="When to ask the parent, besides before stopping; NAME or NAME:NUMBER, any of several "
+        "with commas: first, relaxed, every, static, dynamic, displacement. "
+        "[default: the method's]"
     ),
 ]
 Optimizer = Annotated[
-    str, typer.Option(help="ASE's name of the optimizer of online and warm-start.")
+    str | None,
+    typer.Option(help="ASE's name of the optimizer on the surrogate. [default: the method's]"),
 ]
 Fmax = Annotated[float, typer.Option(help="eV/Å over the free atoms, by the parent.")]
 MaxSteps = Annotated[int, typer.Option(help="Geometries, predicted and labelled ones alike.")]

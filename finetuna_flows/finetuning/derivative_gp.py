@@ -1,28 +1,24 @@
 """Exact Gaussian process of an energy, learned from energies and forces, in plain numpy.
 
-The observations are ordered as all energies, then the forces of the first label, of the second
-and so on. Letters: m labels, d coordinates, N = m (1 + d) observations.
+The observations are ordered by geometry, each with its energy and then its forces, so that the
+Cholesky factor of the first labels is a block of the factor of all: a new label costs
+O(N**2 d) instead of O(N**3). Letters: m labels, d coordinates, p linear terms, N = m (1 + d)
+observations.
 
-With u = (x - x') / length and the squared exponential k = exp(-u . u / 2) of unit variance the
-covariances of energies E and forces F = -grad E are::
-
-    cov(E, E') = k               cov(E, F') = -k u / length
-    cov(F, E') = k u / length    cov(F, F') = k (1 - u u) / length**2
-
-so a force varies by amplitude / length.
-
-Rasmussen, Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.7
-(an unknown constant), 4.2 (the kernel) and 9.4 (derivative observations).
+Rasmussen, Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.2
+(the posterior) and 2.7 (an unknown constant).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from finetuna_flows.errors import FineTuningError
+from finetuna_flows.finetuning.kernel import Kernel, Points
 from finetuna_flows.geometry import Array
 
 SMALLEST_VARIANCE = 1e-11
@@ -30,41 +26,64 @@ SMALLEST_VARIANCE = 1e-11
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How exactly labels are reproduced, and how little the process may vary."""
+
+    energy: float = 1e-3
+    """eV."""
+    force: float = 2e-3
+    """eV/Å."""
+    smallest_force: float = 0.05
+    """eV/Å; the amplitude is at least what makes forces vary by this much."""
+
+
+@dataclass(frozen=True)
 class DerivativeGP:
     """The posterior; made by `fit_derivative_gp`."""
 
-    length: float
-    """Å."""
+    kernel: Kernel
+    unit: float
+    """eV; the noise entered relative to it."""
     amplitude: float
-    """Prior standard deviation of the energy in eV."""
+    """Prior standard deviation of the energy's smooth part in eV."""
     constant: float
     """eV; generalized-least-squares estimate of the mean energy."""
-    inputs: Array
-    """Å, shape (m, d)."""
+    points: Points
+    """The labelled geometries."""
     factor: Array
     """Lower Cholesky factor of the observations' covariance at unit amplitude, shape (N, N)."""
     weights: Array
     """Shape (N,): inverse covariance times observations less the constant."""
     whitened_ones: Array
     """Shape (N,): inverse factor times the indicator of the energies."""
+    log_likelihood: float
+    """Of the labels, constant integrated out and amplitude at its best, up to what only depends
+    on their number."""
 
-    def mean(self, x: Array) -> tuple[float, Array]:
-        """Energy in eV and forces in eV/Å, shape (d,), at the coordinates `x`."""
-        m = len(self.inputs)
-        u = (x - self.inputs) / self.length
+    @cached_property
+    def coefficients(self) -> Array:
+        """Posterior mean of the linear model's coefficients in eV, shape (p,)."""
+        weights = self.weights.reshape(self.points.terms.shape[:2])
+        coefficients: Array = np.einsum("mop,mo->p", self.points.terms, weights)
+        return coefficients * self.kernel.scale**2
+
+    def mean(self, point: Points) -> tuple[float, Array]:
+        """Energy in eV and forces in eV/Å, shape (d,), at one geometry."""
+        length = self.kernel.length
+        weights = self.weights.reshape(len(self.points), -1)
+        u = (point.inputs[0] - self.points.inputs) / length
         k = np.exp(np.einsum("md,md->m", u, u) / -2)
-        of_energies, of_forces = self.weights[:m], self.weights[m:].reshape(u.shape) / self.length
+        of_energies, of_forces = weights[:, 0], weights[:, 1:] / length
         slopes = of_energies - np.einsum("md,md->m", u, of_forces)
-        forces = (k * slopes) @ u + k @ of_forces
-        return self.constant + float(k @ slopes), forces / self.length
+        forces = ((k * slopes) @ u + k @ of_forces) / length
+        linear = point.terms[0] @ self.coefficients
+        return self.constant + float(k @ slopes + linear[0]), forces + linear[1:]
 
-    def std(self, x: Array) -> tuple[float, Array]:
+    def std(self, point: Points) -> tuple[float, Array]:
         """Standard deviations of the energy in eV and of the forces in eV/Å, shape (d,)."""
-        cross = _covariance(x[None], self.inputs, self.length)
+        cross = self.kernel.covariance(point, self.points)
         whitened = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        prior = np.full(1 + x.size, self.length**-2)
-        prior[0] = 1.0
-        variance = prior - np.einsum("no,no->o", whitened, whitened)
+        variance = self.kernel.variance(point) - np.einsum("no,no->o", whitened, whitened)
         unexplained = -self.whitened_ones @ whitened
         unexplained[0] += 1.0  # the constant adds to energies alone
         variance += unexplained**2 / (self.whitened_ones @ self.whitened_ones)
@@ -73,87 +92,111 @@ class DerivativeGP:
 
 
 def fit_derivative_gp(
-    inputs: Array,
+    points: Points,
     energies: Array,
     forces: Array,
-    *,
-    length: float,
-    energy_noise: float,
-    force_noise: float,
-    smallest_force: float,
+    kernel: Kernel,
+    noise: Noise,
+    previous: DerivativeGP | None = None,
 ) -> DerivativeGP:
     """Condition the process on labels and estimate its amplitude by maximum likelihood.
 
     The noise enters in units of a first estimate of the amplitude, the root mean square of the
-    forces times the length; then the amplitude that maximizes the likelihood is known in
-    closed form (Rasmussen and Williams, section 5.4.1, the derivative set to zero).
+    forces times the length, rounded to a power of two; then the amplitude that maximizes the
+    likelihood is known in closed form (Rasmussen and Williams, section 5.4.1, the derivative
+    set to zero).
 
     Parameters
     ----------
-    inputs
-        Coordinates in Å, shape (m, d).
+    points
+        The m geometries.
     energies
         eV, shape (m,).
     forces
         eV/Å, shape (m, d).
-    length
-        Å; of the kernel.
-    energy_noise, force_noise
-        Standard deviations of what the labels say, in eV and eV/Å.
-    smallest_force
-        eV/Å; the amplitude is at least what makes forces vary by this much.
+    kernel, noise
+        The model.
+    previous
+        A process of the same kernel whose labels are the first of these: its factor is extended,
+        unless the unit of the noise has changed.
 
     Raises
     ------
     FineTuningError
         If the covariance has no Cholesky factor.
     """
-    m, d = inputs.shape
-    first = length * max(float(np.sqrt(np.mean(forces**2))), smallest_force)
-    of_energies = max((energy_noise / first) ** 2, SMALLEST_VARIANCE)
-    of_forces = max((force_noise / first) ** 2, SMALLEST_VARIANCE / length**2)
-    covariance = _covariance(inputs, inputs, length)
-    covariance[np.diag_indices(m * (1 + d))] += [of_energies] * m + [of_forces] * (m * d)
+    m, d = forces.shape
+    first = kernel.length * max(float(np.sqrt(np.mean(forces**2))), noise.smallest_force)
+    unit = float(2.0 ** np.round(np.log2(first)))
+    variances = np.full(1 + d, max((noise.force / unit) ** 2, SMALLEST_VARIANCE / kernel.length**2))
+    variances[0] = max((noise.energy / unit) ** 2, SMALLEST_VARIANCE)
+    known = previous if previous and _extends(points, kernel, unit, previous) else None
     try:
-        factor = cholesky(covariance, lower=True, overwrite_a=True)
+        factor = _factorize(points, kernel, variances, known)
     except (LinAlgError, ValueError) as exc:
         raise FineTuningError(
             f"the covariance of {m} labels has no Cholesky factor ({exc}); "
             "raise `force_noise` or `energy_noise`, or shorten `length`"
         ) from exc
-    ones = np.concatenate([np.ones(m), np.zeros(m * d)])
-    whitened_ones = solve_triangular(factor, ones, lower=True)
     level = float(energies.mean())  # taken out first: energies are large, differences small
-    observed = np.concatenate([energies - level, forces.ravel()])
+    ones = np.tile([1.0] + [0.0] * d, m)
+    observed = np.concatenate([energies[:, None] - level, forces], axis=1).ravel()
+    whitened_ones = solve_triangular(factor, ones, lower=True)
     whitened = solve_triangular(factor, observed, lower=True)
-    constant = float(whitened_ones @ whitened / (whitened_ones @ whitened_ones))
+    certainty = float(whitened_ones @ whitened_ones)
+    constant = float(whitened_ones @ whitened) / certainty
     misfit = whitened - constant * whitened_ones
-    likeliest = np.sqrt(misfit @ misfit / (len(misfit) - 1))  # one for the constant
+    count = len(misfit) - 1  # one for the constant
+    floor = kernel.length * noise.smallest_force
+    amplitude = max(float(np.sqrt(misfit @ misfit / count)), floor)
     return DerivativeGP(
-        length=length,
-        amplitude=max(float(likeliest), length * smallest_force),
+        kernel=kernel,
+        unit=unit,
+        amplitude=amplitude,
         constant=level + constant,
-        inputs=inputs,
+        points=points,
         factor=factor,
         weights=solve_triangular(factor, misfit, lower=True, trans="T"),
         whitened_ones=whitened_ones,
+        log_likelihood=float(
+            -count * np.log(amplitude)
+            - misfit @ misfit / (2 * amplitude**2)
+            - np.log(np.diag(factor)).sum()
+            - np.log(certainty) / 2
+        ),
     )
 
 
-def _covariance(one: Array, other: Array, length: float) -> Array:
-    """Covariance of all energies, then all forces, at points (a, d) with those at points (b, d).
+def _extends(points: Points, kernel: Kernel, unit: float, previous: DerivativeGP) -> bool:
+    known = len(previous.points)
+    return (
+        (previous.kernel, previous.unit) == (kernel, unit)
+        and known <= len(points)
+        and points[:known].equals(previous.points)
+    )
 
-    Shape (a (1 + d), b (1 + d)).
-    """
-    a, b, d = len(one), len(other), one.shape[1]
-    u = (one[:, None] - other[None]) / length
-    k = np.exp(np.einsum("abd,abd->ab", u, u) / -2)
-    ku = k[:, :, None] * u
-    covariance = np.empty((a * (1 + d), b * (1 + d)))
-    covariance[:a, :b] = k
-    covariance[:a, b:] = ku.reshape(a, b * d) / -length
-    covariance[a:, :b] = ku.transpose(0, 2, 1).reshape(a * d, b) / length
-    forces = covariance[a:, b:].reshape(a, d, b, d)  # a view
-    np.einsum("abi,abj->aibj", ku / -(length**2), u, out=forces)
-    forces[:, np.arange(d), :, np.arange(d)] += k / length**2
-    return covariance
+
+def _factorize(
+    points: Points, kernel: Kernel, variances: Array, known: DerivativeGP | None
+) -> Array:
+    """Lower Cholesky factor of all observations, from that of the first where it is known."""
+    if known is None:
+        return _cholesky(kernel.covariance(points, points), variances)
+    old, new = points[: len(known.points)], points[len(known.points) :]
+    if not len(new):
+        return known.factor
+    across = solve_triangular(known.factor, kernel.covariance(old, new), lower=True)
+    left = kernel.covariance(new, new) - across.T @ across
+    size = len(known.factor)
+    factor = np.zeros((size + len(left), size + len(left)))
+    factor[:size, :size] = known.factor
+    factor[size:, :size] = across.T
+    factor[size:, size:] = _cholesky(left, variances)
+    return factor
+
+
+def _cholesky(covariance: Array, variances: Array) -> Array:
+    count = len(covariance) // len(variances)
+    covariance[np.diag_indices(len(covariance))] += np.tile(variances, count)
+    factor: Array = cholesky(covariance, lower=True, overwrite_a=True)
+    return factor

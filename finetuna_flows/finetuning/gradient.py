@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from ase import Atoms
+from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from finetuna_flows.errors import FineTuningError
+from finetuna_flows.finetuning.cached import HeadInputs
 from finetuna_flows.finetuning.heads import head_names, only_trainable
 from finetuna_flows.finetuning.loss import EnergyReference, Sample, force_rmse
 from finetuna_flows.finetuning.specs import GradientSpec
 from finetuna_flows.geometry import free_components
-from finetuna_flows.protocols import CorrectableSurrogate, TrainableSurrogate
+from finetuna_flows.protocols import CacheableSurrogate, CorrectableSurrogate, TrainableSurrogate
 from finetuna_flows.records import FitReport, Frame, Prediction
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,11 @@ class GradientTuner:
     any training, and after each update a constant shift gives the surrogate the parent's
     energy at the newest label.
 
+    Where only the prior's own head is trained, the rest of the model is passed once for each
+    label and the epochs run on what enters the head. That is the same descent but for rounding:
+    on two published systems CHGNet's forces parted by 1e-5 eV/Å in 20 epochs
+    (``benchmarks/tuning_cost.py``).
+
     Parameters
     ----------
     spec
@@ -73,6 +80,12 @@ class GradientTuner:
         self._prior = prior
         self._head = head_names(prior, prior.head if spec.head is None else spec.head)
         self._reference: EnergyReference | None = None
+        self._inputs: HeadInputs | None = None
+        self._evaluate: Callable[[object], tuple[Tensor, Tensor]] = prior.evaluate
+        if spec.cached and isinstance(prior, CacheableSurrogate):
+            own = head_names(prior, prior.head)
+            if set(self._head) <= set(own):
+                self._inputs, self._evaluate = HeadInputs(prior, own), prior.evaluate_head
 
     def update(self, frames: Sequence[Frame]) -> FitReport:
         """Train on the newest labels.
@@ -94,9 +107,7 @@ class GradientTuner:
             energy = self._prior.predict(first.atoms).energy
             self._reference = EnergyReference(first.label.force_energy, energy)
         before = force_rmse(self._surrogate, window)
-        epochs = self._train(
-            [Sample.from_frame(self._prior, frame, self._reference) for frame in window]
-        )
+        epochs = self._train(self._samples(window, self._reference))
         below = self._surrogate.predict_below(CORRECTION, frames[-1].atoms)
         self._surrogate.correct(CORRECTION, EnergyShift(frames[-1].label.energy - below.energy))
         return FitReport(
@@ -107,6 +118,13 @@ class GradientTuner:
             epochs=epochs,
             wall_time=time.perf_counter() - start,
         )
+
+    def _samples(self, window: Sequence[Frame], reference: EnergyReference) -> list[Sample]:
+        inputs = [None] * len(window) if self._inputs is None else self._inputs.read(window)
+        return [
+            Sample.from_frame(self._prior, frame, reference, prepared)
+            for frame, prepared in zip(window, inputs, strict=True)
+        ]
 
     def _train(self, samples: Sequence[Sample]) -> int:
         with only_trainable(self._prior, self._head) as weights:
@@ -122,13 +140,14 @@ class GradientTuner:
     def _descend(self, samples: Sequence[Sample], weights: list[Parameter]) -> int:
         """Walk down the loss and return how many epochs that took."""
         spec = self._spec
-        optimizer = AdamW(weights, lr=spec.learning_rate, weight_decay=0.0)
+        optimizer = AdamW(weights, lr=spec.learning_rate, weight_decay=0.0, fused=True)
         scheduler = ReduceLROnPlateau(optimizer, factor=spec.factor, patience=spec.patience)
         for epoch in range(1, spec.epochs + 1):
             optimizer.zero_grad()
             total = 0.0
             for sample in samples:  # one graph at a time in memory
-                loss = sample.loss(self._prior, spec.energy_weight) / len(samples)
+                predicted = self._evaluate(sample.prepared)
+                loss = sample.loss(*predicted, spec.energy_weight) / len(samples)
                 torch.autograd.backward(loss)
                 total += loss.item()
             if not torch.isfinite(torch.tensor(total)):

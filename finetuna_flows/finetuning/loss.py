@@ -33,7 +33,7 @@ class Sample:
     """A label in the surrogate's own language."""
 
     prepared: object
-    """What the surrogate evaluates."""
+    """What the surrogate evaluates, or evaluates with its head alone."""
     energy: Tensor
     """eV, on the scale of the surrogate before training, shape ()."""
     forces: Tensor
@@ -43,24 +43,36 @@ class Sample:
 
     @classmethod
     def from_frame(
-        cls, surrogate: TrainableSurrogate, frame: Frame, reference: EnergyReference
+        cls,
+        surrogate: TrainableSurrogate,
+        frame: Frame,
+        reference: EnergyReference,
+        prepared: object | None = None,
     ) -> Sample:
-        """Prepare the geometry and move the label to the surrogate's scale and device."""
+        """Prepare the geometry, unless that was done, and move the label to scale and device."""
         weight = next(weight for _, weight in surrogate.named_parameters())
         return cls(
-            prepared=surrogate.prepare(frame.atoms),
+            prepared=surrogate.prepare(frame.atoms) if prepared is None else prepared,
             energy=torch.tensor(reference.to_surrogate(frame.label.force_energy)).to(weight),
             forces=torch.tensor(frame.label.forces).to(weight),
             free=torch.tensor(free_components(frame.atoms)).to(weight.device),
         )
 
-    def loss(self, surrogate: TrainableSurrogate, energy_weight: float) -> Tensor:
+    def loss(self, energy: Tensor, forces: Tensor, energy_weight: float) -> Tensor:
         """Mean length of the force errors in eV/Å, plus the weighted energy error per atom in eV.
 
         The length of each free atom's error counts, not its square: ``loss_force: l2mae`` in
         ``gemnet-dT.yml`` of ulissigroup/finetuna, with the energy left out there.
+
+        Parameters
+        ----------
+        energy
+            What the surrogate says, eV, shape ().
+        forces
+            The same, eV/Å, shape (n, 3).
+        energy_weight
+            1/Å; of the energy error.
         """
-        energy, forces = surrogate.evaluate(self.prepared)
         errors = torch.where(self.free, forces - self.forces, 0.0)
         lengths = torch.linalg.vector_norm(errors, dim=1)[self.free.any(dim=1)]
         loss: Tensor = lengths.mean()

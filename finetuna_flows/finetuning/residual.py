@@ -12,7 +12,10 @@ from ase import Atoms
 
 from finetuna_flows.errors import FineTuningError, SurrogateError
 from finetuna_flows.finetuning.coordinates import FreeCoordinates
-from finetuna_flows.finetuning.derivative_gp import DerivativeGP, fit_derivative_gp
+from finetuna_flows.finetuning.derivative_gp import DerivativeGP, Noise, fit_derivative_gp
+from finetuna_flows.finetuning.kernel import Points, bare_points, weighted
+from finetuna_flows.finetuning.likelihood import likeliest_process
+from finetuna_flows.finetuning.pair_basis import PairBasis
 from finetuna_flows.finetuning.specs import ResidualGPSpec
 from finetuna_flows.geometry import Array
 from finetuna_flows.protocols import CorrectableSurrogate
@@ -24,6 +27,27 @@ NAME = "residual_gp"
 
 
 @dataclass(frozen=True)
+class ResidualSpace:
+    """How the process sees the geometries of one system."""
+
+    coordinates: FreeCoordinates
+    pairs: PairBasis | None
+
+    def read(self, structures: Sequence[Atoms]) -> Points:
+        """Coordinates and pair terms.
+
+        Raises
+        ------
+        SurrogateError
+            If one of them is another system.
+        """
+        inputs = np.array([self.coordinates.read(atoms) for atoms in structures])
+        if self.pairs is None:
+            return bare_points(inputs)
+        return Points(inputs, np.array([self.pairs.terms(atoms) for atoms in structures]))
+
+
+@dataclass(frozen=True)
 class ResidualCorrection:
     """The posterior mean of the residual, added; its spread, as the standard deviation.
 
@@ -32,7 +56,7 @@ class ResidualCorrection:
     """
 
     process: DerivativeGP
-    coordinates: FreeCoordinates
+    space: ResidualSpace
     energy_shift: float
     """eV; from the energy that the forces belong to, to the one that is reported."""
 
@@ -44,14 +68,15 @@ class ResidualCorrection:
         SurrogateError
             If the atoms are not the system of the labels.
         """
-        x = self.coordinates.read(atoms)
-        energy, forces = self.process.mean(x)
-        energy_std, forces_std = self.process.std(x)
+        point = self.space.read([atoms])
+        energy, forces = self.process.mean(point)
+        energy_std, forces_std = self.process.std(point)
+        spread = self.space.coordinates.spread
         return Prediction(
             energy=below.energy + energy + self.energy_shift,
-            forces=below.forces + self.coordinates.spread(forces),
+            forces=below.forces + spread(forces),
             energy_std=energy_std,
-            forces_std=self.coordinates.spread(forces_std),
+            forces_std=spread(forces_std),
         )
 
 
@@ -73,6 +98,19 @@ class ResidualGPTuner:
         self._below: dict[bytes, Prediction] = {}
         self._correction: ResidualCorrection | None = None
 
+    @property
+    def process(self) -> DerivativeGP:
+        """The process that knows the labels so far.
+
+        Raises
+        ------
+        FineTuningError
+            Before the first update.
+        """
+        if self._correction is None:
+            raise FineTuningError("there is no process before the first update")
+        return self._correction.process
+
     def update(self, frames: Sequence[Frame]) -> FitReport:
         """Put the process that knows all labels in the place of the one before.
 
@@ -85,26 +123,26 @@ class ResidualGPTuner:
         began = perf_counter()
         if not frames:
             raise FineTuningError("got 0 labels but learning needs at least 1")
-        coordinates = self._correction.coordinates if self._correction else _begin(frames[0])
-        inputs = _read(coordinates, frames)
+        space = self._correction.space if self._correction else self._begin(frames[0])
+        points = _read(space, frames)
         below = self._predict_below(frames)
-        free = coordinates.free
+        free = space.coordinates.free
         errors = np.array(
             [f.label.forces[free] - b.forces[free] for f, b in zip(frames, below, strict=True)]
         )
-        before = self._remaining(inputs, errors)
-        process = self._fit(inputs, frames, below, errors)
+        before = self._remaining(points, errors)
+        process = self._fit(points, frames, below, errors)
         shift = np.mean([f.label.energy - f.label.force_energy for f in frames])
-        self._correction = ResidualCorrection(process, coordinates, float(shift))
+        self._correction = ResidualCorrection(process, space, float(shift))
         self._surrogate.correct(NAME, self._correction)
         report = FitReport(
             tuner=NAME,
             n_frames=len(frames),
             force_rmse_before=before,
-            force_rmse_after=self._remaining(inputs, errors),
+            force_rmse_after=self._remaining(points, errors),
             wall_time=perf_counter() - began,
         )
-        logger.debug("%s: %s; amplitude %.3g eV", NAME, report, process.amplitude)
+        logger.debug("%s: %s; %s, %.3g eV", NAME, report, process.kernel, process.amplitude)
         return report
 
     def _predict_below(self, frames: Sequence[Frame]) -> list[Prediction]:
@@ -120,42 +158,45 @@ class ResidualGPTuner:
         then, now = self._below[_key(frame)], self._surrogate.predict_below(NAME, frame.atoms)
         return then.energy != now.energy or not np.array_equal(then.forces, now.forces)
 
+    def _begin(self, frame: Frame) -> ResidualSpace:
+        start, spec = frame.atoms.copy(), self._spec
+        coordinates = FreeCoordinates(start)
+        if not coordinates.free.any():
+            raise FineTuningError(
+                "all components are fixed, so there is nothing to learn; free some"
+            )
+        if not spec.pair_weight:
+            return ResidualSpace(coordinates, None)
+        return ResidualSpace(coordinates, PairBasis(start, spec.pair_cutoff, spec.pair_functions))
+
     def _fit(
-        self, inputs: Array, frames: Sequence[Frame], below: Sequence[Prediction], errors: Array
+        self, points: Points, frames: Sequence[Frame], below: Sequence[Prediction], errors: Array
     ) -> DerivativeGP:
         spec = self._spec
         energies = np.array(
             [f.label.force_energy - b.energy for f, b in zip(frames, below, strict=True)]
         )
-        return fit_derivative_gp(
-            inputs,
-            energies,
-            errors,
-            length=spec.length,
-            energy_noise=spec.energy_noise,
-            force_noise=spec.force_noise,
-            smallest_force=spec.smallest_force,
-        )
+        noise = Noise(spec.energy_noise, spec.force_noise, spec.smallest_force)
+        if spec.length_bounds is not None:
+            return likeliest_process(
+                points, energies, errors, noise, spec.length_bounds, spec.pair_weight_bounds
+            )
+        previous = self._correction.process if self._correction else None
+        kernel = previous.kernel if previous else weighted(spec.length, spec.pair_weight, points)
+        return fit_derivative_gp(points, energies, errors, kernel, noise, previous)
 
-    def _remaining(self, inputs: Array, errors: Array) -> float:
+    def _remaining(self, points: Points, errors: Array) -> float:
         """Root mean square of what the present correction leaves of the errors, in eV/Å."""
         known = np.zeros_like(errors)
         if self._correction is not None:
-            known = np.array([self._correction.process.mean(x)[1] for x in inputs])
+            process = self._correction.process
+            known = np.array([process.mean(points[i : i + 1])[1] for i in range(len(points))])
         return float(np.sqrt(np.mean((errors - known) ** 2)))
 
 
-def _begin(frame: Frame) -> FreeCoordinates:
-    coordinates = FreeCoordinates(frame.atoms.copy())
-    if not coordinates.free.any():
-        raise FineTuningError("all components are fixed, so there is nothing to learn; free some")
-    return coordinates
-
-
-def _read(coordinates: FreeCoordinates, frames: Sequence[Frame]) -> Array:
-    """Coordinates of all labels in Å, shape (m, d)."""
+def _read(space: ResidualSpace, frames: Sequence[Frame]) -> Points:
     try:
-        return np.array([coordinates.read(frame.atoms) for frame in frames])
+        return space.read([frame.atoms for frame in frames])
     except SurrogateError as exc:
         raise FineTuningError(f"the labels are not of one system: {exc}") from exc
 

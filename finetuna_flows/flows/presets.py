@@ -15,7 +15,10 @@ from finetuna_flows.queries.fixed import FirstN
 def finetuna_2022() -> OnlineRelaxMaker:
     """The paper's rules: gradient tuning on the newest label, every 100 steps and at the end."""
     return OnlineRelaxMaker(
-        tuner=GradientSpec(), criterion=AnyOf((FirstN(1), EveryK(100), RelaxedOnly()))
+        tuner=GradientSpec(),
+        criterion=AnyOf((FirstN(1), EveryK(100), RelaxedOnly())),
+        returns_to_best=False,
+        endpoint_fraction=1.0,
     )
 
 
@@ -24,6 +27,10 @@ PRESETS: dict[str, Callable[[], OnlineRelaxMaker]] = {
     "fast": OnlineRelaxMaker,
 }
 """Each makes a Maker whose other fields may still be set."""
+
+
+DEFAULT = "fast"
+"""The preset of `OnlineRelaxMaker` itself."""
 
 
 def preset(name: str) -> OnlineRelaxMaker:

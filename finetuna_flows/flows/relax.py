@@ -51,6 +51,11 @@ class OnlineRelaxMaker(Maker):
     energy surface is not smooth: an optimizer can go to and fro on a kink for ever."""
     optimizer: str = "BFGS"
     """ASE's name for it; see `relaxation.optimizers.ON_THE_SURROGATE`."""
+    returns_to_best: bool = True
+    """Whether a label worse than the best one sends the optimizer back to the best."""
+    endpoint_fraction: float = 0.4
+    """Of `fmax`: how far the predicted forces fall before the parent verifies an endpoint. Steps
+    of the surrogate are cheap, a label just above the threshold is not."""
     fmax: float = 0.03
     """eV/Å over the free atoms, by the parent. The default is that of OC20 and of the paper."""
     limits: Limits = field(default_factory=Limits)
@@ -63,6 +68,10 @@ class OnlineRelaxMaker(Maker):
         check_specs(self, "surrogate", "tuner", "parent")
         check_optimizer(self.optimizer, ON_THE_SURROGATE)
         check_threshold(self.fmax)
+        if not 0 < self.endpoint_fraction <= 1:
+            raise ValueError(
+                f"`endpoint_fraction` is {self.endpoint_fraction} but must be above 0, at most 1"
+            )
         if asks_for_uncertainty(self.criterion) and isinstance(self.tuner, GradientSpec):
             raise ValueError(
                 "`criterion` asks for the surrogate's uncertainty but `tuner` is a GradientSpec, "
@@ -97,6 +106,8 @@ class OnlineRelaxMaker(Maker):
                 fmax=self.fmax,
                 limits=self.limits,
                 optimizer=self.optimizer,
+                returns_to_best=self.returns_to_best,
+                endpoint_fraction=self.endpoint_fraction,
                 observers=(log_step,),
             )
 

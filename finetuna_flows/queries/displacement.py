@@ -16,7 +16,11 @@ from finetuna_flows.records import Decision, Prediction
 
 @dataclass(frozen=True)
 class Displacement(MSONable):
-    """Ask when an atom has moved far since the last label; before the first, since the start."""
+    """Ask when an atom has moved far from the label that the optimizer came from.
+
+    That is the last label, or the best one where the run returns to it; before the first label,
+    the start.
+    """
 
     distance: float = 0.6
     """Å, by the minimum image. Calibrated by parent calls of the residual Gaussian process on six
@@ -29,6 +33,6 @@ class Displacement(MSONable):
 
     def decide(self, past: History, atoms: Atoms, prediction: Prediction) -> Decision:
         """Compare the farthest way of an atom with the distance."""
-        known = past.last_labelled.positions if past.last_labelled else past.start.positions
+        known = past.origin.positions if past.origin else past.start.positions
         far = largest_displacement(known, atoms.positions, past.start) >= self.distance
         return Decision((QueryReason.DISPLACED,) if far else ())

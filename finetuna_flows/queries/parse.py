@@ -1,4 +1,4 @@
-"""Criteria as one word on a command line: ``first:1,relaxed:0.03,displacement:0.5``."""
+"""Criteria as one word on a command line: ``first,relaxed:0.03,displacement:0.5``."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.queries.uncertainty import DynamicTolerance, StaticTolerance
 
-CRITERIA: Mapping[str, Callable[[str], QueryCriterion]] = MappingProxyType(
+CRITERIA: Mapping[str, tuple[Callable[..., QueryCriterion], type[int] | type[float]]]
+CRITERIA = MappingProxyType(
     {
-        "first": lambda number: FirstN(int(number)),
-        "relaxed": lambda number: RelaxedOnly(float(number)),
-        "every": lambda number: EveryK(int(number)),
-        "static": lambda number: StaticTolerance(float(number)),
-        "dynamic": lambda number: DynamicTolerance(float(number)),
-        "displacement": lambda number: Displacement(float(number)),
+        "first": (FirstN, int),
+        "relaxed": (RelaxedOnly, float),
+        "every": (EveryK, int),
+        "static": (StaticTolerance, float),
+        "dynamic": (DynamicTolerance, float),
+        "displacement": (Displacement, float),
     }
 )
-"""What makes a criterion from the number behind the colon, by name."""
+"""What makes a criterion, and the kind of the number behind the colon, by name."""
+
+NEEDS_NUMBER = ("every",)
+"""Criteria that have no default; each of the others may stand without its number."""
 
 
 def parse_criterion(text: str) -> QueryCriterion:
-    """Read ``NAME:NUMBER``, or several with commas between them, of which any may ask.
+    """Read ``NAME:NUMBER`` or ``NAME``, or several with commas between, of which any may ask.
 
     Raises
     ------
@@ -40,12 +44,14 @@ def parse_criterion(text: str) -> QueryCriterion:
 
 def _parse_one(part: str) -> QueryCriterion:
     name, colon, number = part.partition(":")
-    if name not in CRITERIA or not colon:
+    if name not in CRITERIA or (not colon and name in NEEDS_NUMBER):
         raise ValueError(
             f"query criterion is {part!r} but must be NAME:NUMBER with a name of "
-            f"{', '.join(CRITERIA)}; for example first:1,relaxed:0.03"
+            f"{', '.join(CRITERIA)}; all but {', '.join(NEEDS_NUMBER)} have a default and may "
+            "stand alone; for example first,relaxed:0.03"
         )
+    make, kind = CRITERIA[name]
     try:
-        return CRITERIA[name](number)
+        return make(kind(number)) if colon else make()
     except ValueError as exc:
         raise ValueError(f"query criterion {part!r} is refused: {exc}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
 from ase import Atoms
 
 from finetuna_flows.geometry import fmax
@@ -26,11 +27,13 @@ class Learner:
         Entered already.
     criterion
         Says when to ask the parent. Whatever it says, a geometry whose predicted forces are
-        below the run's threshold is verified: nothing ends on a predicted force.
+        below a part of the run's threshold is verified: nothing ends on a predicted force.
     tuner
         Built round `surrogate`.
     run
         Where every step goes.
+    endpoint_fraction
+        Of the threshold: how far the predicted forces fall before an endpoint is verified.
     """
 
     def __init__(
@@ -40,12 +43,15 @@ class Learner:
         criterion: QueryCriterion,
         tuner: FineTuner,
         run: Run,
+        *,
+        endpoint_fraction: float = 1.0,
     ) -> None:
         self._surrogate = surrogate
         self._parent = parent
         self._criterion = criterion
         self._tuner = tuner
         self._run = run
+        self._endpoint = endpoint_fraction * run.threshold
 
     def evaluate(self, atoms: Atoms) -> Step:
         """Take one step at this geometry, from the checkpoint where it has one.
@@ -82,7 +88,9 @@ class Learner:
 
     def _decide(self, atoms: Atoms, prediction: Prediction) -> Decision:
         past = self._run.history
+        if past.origin is not None and np.array_equal(past.origin.positions, atoms.positions):
+            return Decision(())  # the parent has spoken already
         decision = self._criterion.decide(past, atoms, prediction)
-        if not decision.query and fmax(prediction.forces, past.free) <= self._run.threshold:
+        if not decision.query and fmax(prediction.forces, past.free) <= self._endpoint:
             return Decision((QueryReason.ENDPOINT,))
         return decision

@@ -26,6 +26,8 @@ def relax_online(
     fmax: float,
     limits: Limits,
     optimizer: str = "BFGS",
+    returns_to_best: bool = False,
+    endpoint_fraction: float = 1.0,
     observers: Sequence[Observer] = (),
 ) -> Relaxation:
     """Relax until the parent's own forces are below `fmax`.
@@ -48,12 +50,16 @@ def relax_online(
         What ends the run otherwise.
     optimizer
         A name from `optimizers.ON_THE_SURROGATE`.
+    returns_to_best
+        Whether a label worse than the best one sends the optimizer back to the best.
+    endpoint_fraction
+        Of `fmax`: how far the predicted forces fall before an endpoint is verified.
     observers
         Called after every step.
     """
     check_optimizer(optimizer, ON_THE_SURROGATE)
-    run = Run(start, fmax, limits, ledger, observers)
-    learner = Learner(surrogate, parent, criterion, tuner, run)
+    run = Run(start, fmax, limits, ledger, observers, returns_to_best=returns_to_best)
+    learner = Learner(surrogate, parent, criterion, tuner, run, endpoint_fraction=endpoint_fraction)
     reason = descend(
         start, optimizer, learner.evaluate, run.may_stop, run.history, surface_learns=True
     )

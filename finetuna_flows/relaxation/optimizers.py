@@ -65,7 +65,7 @@ def descend(
         Where `evaluate` puts the steps.
     surface_learns
         After each label the optimizer then starts afresh and remembers only what the parent said
-        (the paper's rule for the Hessian of BFGS).
+        (the paper's rule for the Hessian of BFGS), and moves on from where the history says.
     """
     atoms = start.copy()
     atoms.calc = StepCalculator(evaluate, may_stop)
@@ -75,6 +75,8 @@ def descend(
             while len(history) > known:
                 known = len(history)
                 if surface_learns:
+                    if history.origin is not None and not history.steps_since_label:
+                        atoms.positions = history.origin.positions
                     _move(_remembering(optimizer, atoms, history), history, until_label=True)
                 if len(history) == known:
                     _move(_make(optimizer, atoms), history, until_label=surface_learns)

@@ -50,6 +50,8 @@ class Run:
         Entered already.
     observers
         Called after every step.
+    returns_to_best
+        Whether a label worse than the best one sends the optimizer back to the best.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Run:
         limits: Limits,
         ledger: Ledger,
         observers: Sequence[Observer] = (),
+        *,
+        returns_to_best: bool = False,
     ) -> None:
         check_threshold(threshold)
-        self.history = History(start.copy())
+        self.history = History(start.copy(), returns_to_best)
         self.threshold = threshold
         self.ledger = ledger
         self._limits = limits

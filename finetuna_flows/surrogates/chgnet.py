@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.geometry import Array
-from finetuna_flows.records import Prediction
+from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.records import Features, Prediction
+from finetuna_flows.surrogates.chgnet_head import CHGNetHead, HeadInput
 from finetuna_flows.surrogates.device import limit_threads, torch_device
 
 
@@ -45,6 +46,7 @@ class CHGNetSurrogate:
             network = CHGNet.load(model_name=model, use_device=self._device.type, verbose=False)
         network.graph_converter.set_isolated_atom_response("ignore")
         self._network = network.to(self._device).eval().requires_grad_(False)
+        self._head = CHGNetHead(self._network)
 
     @property
     def elements(self) -> frozenset[str]:
@@ -55,7 +57,7 @@ class CHGNetSurrogate:
     @property
     def head(self) -> tuple[str, ...]:
         """The perceptron from an atom's features to its energy, and the norm before it."""
-        return ("mlp.*", "readout_norm.*")
+        return self._head.patterns
 
     def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
         """All weights with their names."""
@@ -89,10 +91,31 @@ class CHGNetSurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        if not isinstance(prepared, CrystalGraph):
-            raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-        output = self._network([prepared], task="ef")
-        return output["e"][0] * len(prepared.atomic_number), output["f"][0]
+        graph = _graph(prepared)
+        output = self._network([graph], task="ef")
+        return output["e"][0] * len(graph.atomic_number), output["f"][0]
+
+    def cache(self, prepared: object, free: Mask) -> HeadInput:
+        """What enters the head at a geometry, and its derivatives by the free components.
+
+        It costs about a sixth of what `evaluate` with its gradient in the weights does, for each
+        free component, and 256 bytes for each pair of an atom and a free component.
+        """
+        return self._head.cache(_graph(prepared), free)
+
+    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
+        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
+        if not isinstance(cached, HeadInput):
+            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        return self._head.evaluate(cached)
+
+    def features(self, atoms: Atoms, free: Mask) -> Features:
+        """Sum over the atoms of the 64 numbers that enter the head, in as many passes or fewer."""
+        return self._head.features(self.prepare(atoms), free)
+
+    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
+        """Sum over the atoms of the 64 numbers that enter the last layer of the head."""
+        return self._head.last_layer_inputs(self.prepare(atoms), free)
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Energy and forces at one geometry.
@@ -104,6 +127,12 @@ class CHGNetSurrogate:
         """
         energy, forces = self.evaluate(self.prepare(atoms))
         return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+
+
+def _graph(prepared: object) -> CrystalGraph:
+    if not isinstance(prepared, CrystalGraph):
+        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
+    return prepared
 
 
 def _wrapped_fractions(atoms: Atoms) -> Array:

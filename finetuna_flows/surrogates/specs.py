@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from monty.json import MSONable
 
 from finetuna_flows.calculators import absolute
-from finetuna_flows.protocols import Surrogate
+from finetuna_flows.protocols import Spec, Surrogate, TrainableSurrogate
+from finetuna_flows.settings import Settings
 
 CHGNET_MODELS = ("0.3.0", "0.2.0", "r2scan")
 
@@ -44,6 +47,55 @@ class CHGNetSpec(MSONable):
 
 
 @dataclass(frozen=True)
+class FairchemSpec(MSONable):
+    """A model of fairchem-core (UMA, eSEN): a pretrained one by name, or a checkpoint file.
+
+    Pretrained ones come from the Hugging Face hub, where most of them ask for a licence to be
+    accepted. Merging of experts and compilation are off, so that the model can be trained.
+    """
+
+    model: str
+    """A name that fairchem knows (``uma-s-1p2p1``), or the path of an inference checkpoint, with a
+    folder or an ending; a file is remembered by its absolute path."""
+    task: str
+    """Data set whose level of theory is meant, as the model calls it: ``oc20`` for adsorbates on
+    metals, ``omat`` for bulk, ``omol`` for molecules, ``odac``, ``omc``, ``oc25``."""
+    charge: int = 0
+    """Of the whole structure, in elementary charges; only ``omol`` depends on it."""
+    spin: int | None = None
+    """Multiplicity of the whole structure; only ``omol`` depends on it. None: fairchem's default,
+    1 for ``omol`` and 0, which stands for unknown, for the others."""
+    trust_checkpoint: bool = False
+    """Whether a file may run code while it is loaded, as fairchem's own loader lets it."""
+
+    def __post_init__(self) -> None:
+        if not self.model or not self.task:
+            raise ValueError(
+                f"`model` is {self.model!r} and `task` is {self.task!r} but neither may be empty"
+            )
+        if "/" in self.model or Path(self.model).suffix:
+            path = Path(self.model).expanduser().resolve()
+            object.__setattr__(self, "model", str(path))
+        if not -100 <= self.charge <= 100:
+            raise ValueError(f"`charge` is {self.charge} but fairchem takes -100 to 100")
+        if self.spin is not None and not 0 <= self.spin <= 100:
+            raise ValueError(f"`spin` is {self.spin} but fairchem takes 0 to 100")
+
+    def build(self) -> Surrogate:
+        """Load the weights onto the device that the settings name."""
+        from finetuna_flows.surrogates.fairchem_cached import build_fairchem
+
+        spin = int(self.task == "omol") if self.spin is None else self.spin
+        return build_fairchem(
+            self.model,
+            self.task,
+            charge=self.charge,
+            spin=spin,
+            trust_checkpoint=self.trust_checkpoint,
+        )
+
+
+@dataclass(frozen=True)
 class ToySpec(MSONable):
     """A small trainable pair model with random weights, for documentation and tests."""
 
@@ -64,6 +116,20 @@ class ToySpec(MSONable):
 
 
 @dataclass(frozen=True)
+class NuclearSpec(MSONable):
+    """The repulsion of nuclei alone, for systems whose elements no network knows.
+
+    With the pair potential and the process of ResidualGPSpec on top it learns all from labels.
+    """
+
+    def build(self) -> Surrogate:
+        """Make it; there is nothing to load."""
+        from finetuna_flows.surrogates.nuclear import NuclearSurrogate
+
+        return NuclearSurrogate()
+
+
+@dataclass(frozen=True)
 class AseSurrogateSpec(MSONable):
     """Any ASE calculator as a fixed prior."""
 
@@ -81,3 +147,105 @@ class AseSurrogateSpec(MSONable):
         from finetuna_flows.surrogates.ase_prior import AseSurrogate
 
         return AseSurrogate(self.calculator, self.arguments)
+
+
+@dataclass(frozen=True)
+class SavedSpec(MSONable):
+    """A surrogate with weights that were adapted and saved."""
+
+    name: str
+    """A name under the setting `models_path`, or the path of a folder (with a ``/`` in it), which
+    is remembered as an absolute one."""
+
+    def __post_init__(self) -> None:
+        if "/" in self.name:
+            object.__setattr__(self, "name", str(Path(self.name).expanduser().resolve()))
+        elif not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ValueError(
+                f"`name` is {self.name!r} but must be letters, digits, dots, dashes and "
+                "underscores, or a path with a / in it"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where it is on this machine."""
+        return Settings().models_path.expanduser() / self.name  # an absolute path stays itself
+
+    def build(self) -> Surrogate:
+        """Build the surrogate that it was made from and load the weights into it."""
+        from finetuna_flows.surrogates.saved import load_surrogate
+
+        return load_surrogate(self.folder)
+
+    def write(
+        self,
+        base: Spec[Surrogate],
+        surrogate: TrainableSurrogate,
+        provenance: Mapping[str, object],
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Call `saved.save_surrogate`, which says what happens."""
+        from finetuna_flows.surrogates.saved import save_surrogate
+
+        save_surrogate(self.folder, base, surrogate, provenance, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class PerturbedHeadSpec(MSONable):
+    """A trainable surrogate with noise on its output head: one member of an ensemble."""
+
+    surrogate: Spec[Surrogate]
+    seed: int = 0
+    """Of the noise."""
+    scale: float = 0.05
+    """Of the noise, in units of each weight tensor's root mean square. With four such heads of
+    CHGNet on 16 DFT labels published with FINETUNA, 2026-11, 0.05 gives a spread of 0.11 eV/Å
+    where CHGNet errs by 0.24 and the members' mean by 0.30; 0.1 gives 1.8 and ruins the mean."""
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"`scale` is {self.scale} but must be positive")
+
+    def build(self) -> Surrogate:
+        """Build the surrogate and perturb its head."""
+        from finetuna_flows.surrogates.ensemble import perturb_head
+
+        surrogate = self.surrogate.build()
+        perturb_head(surrogate, scale=self.scale, seed=self.seed)
+        return surrogate
+
+
+@dataclass(frozen=True)
+class EnsembleSpec(MSONable):
+    """Several surrogates as one, whose disagreement is its uncertainty.
+
+    A GradientSpec reaches its members through an EnsembleTunerSpec.
+    """
+
+    members: tuple[Spec[Surrogate], ...]
+    """Of any kind: other models, other seeds, or the same model to be tuned in different ways."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", tuple(self.members))
+        if len(self.members) < 2:
+            raise ValueError(
+                f"`members` holds {len(self.members)} surrogate(s) but a spread needs at least 2"
+            )
+
+    @classmethod
+    def of_heads(cls, surrogate: Spec[Surrogate], count: int = 4) -> EnsembleSpec:
+        """Make an ensemble of one pretrained model with `count` different output heads.
+
+        Heads on the same features are too much of one mind: tuned by the paper's recipe, four of
+        CHGNet err by 2.0 of their standard deviations (rms; 14 queries from two systems published
+        with FINETUNA, 2026-11; ``benchmarks/calibration.py``), though their spread ranks the
+        errors (0.96). A ResidualGPSpec errs by 0.9 of its own there.
+        """
+        return cls(tuple(PerturbedHeadSpec(surrogate, seed) for seed in range(count)))
+
+    def build(self) -> Surrogate:
+        """Build every member."""
+        from finetuna_flows.surrogates.ensemble import EnsembleSurrogate
+
+        return EnsembleSurrogate([member.build() for member in self.members])

@@ -12,9 +12,10 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from finetuna_flows.records import Prediction
+from finetuna_flows.geometry import Mask
+from finetuna_flows.pairs import find_pairs
+from finetuna_flows.records import Features, Prediction
 from finetuna_flows.surrogates.device import limit_threads
-from finetuna_flows.surrogates.pairs import find_pairs
 from finetuna_flows.surrogates.repulsion import envelope, zbl_energy
 
 N_ELEMENTS = len(chemical_symbols)
@@ -30,6 +31,32 @@ class ToyInput:
     first: Tensor
     second: Tensor
     vectors: Tensor
+
+    @property
+    def kinds(self) -> tuple[Tensor, Tensor]:
+        """Atomic numbers of the two atoms of each pair, shape (m,)."""
+        return self.numbers[self.first], self.numbers[self.second]
+
+    def to_atoms(self, slopes: Tensor) -> Tensor:
+        """Derivatives (m, k) by the distances, turned into those by positions, (n, 3, k)."""
+        pulls = (self.vectors / self.vectors.norm(dim=1, keepdim=True))[:, :, None] * slopes[
+            :, None
+        ]
+        atoms = torch.zeros((len(self.numbers), *pulls.shape[1:]), dtype=pulls.dtype)
+        return atoms.index_add(0, self.second, pulls).index_add(0, self.first, -pulls)
+
+
+@dataclass(frozen=True)
+class ToyHeadInput:
+    """Features of all pairs together (128,), their slopes (128, 3 n) by free components, 1/Å.
+
+    Beside them what no weight changes: energy (), eV, and free forces (3 n,), eV/Å.
+    """
+
+    features: Tensor
+    slopes: Tensor
+    energy: Tensor
+    forces: Tensor
 
 
 class PairModel(nn.Module):
@@ -54,16 +81,19 @@ class PairModel(nn.Module):
             }
         )
 
-    def forward(self, distances: Tensor, first: Tensor, second: Tensor, n_atoms: int) -> Tensor:
-        """Energy in eV, shape (), of pairs at `distances` between two kinds of atoms."""
+    def features(self, distances: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """What enters the head, shape (m, 128), of pairs at `distances` between two kinds."""
         centers = torch.linspace(0.5, self.cutoff, N_RADIAL, dtype=torch.float64)
         width = centers[1] - centers[0]
         radial = torch.exp(-0.5 * ((distances[:, None] - centers) / width) ** 2)
         elements = self.backbone["elements"]
         kinds = torch.sin(elements[first] + elements[second])
         features = torch.tanh(radial @ self.backbone["radial"]) * kinds
-        energies = features @ self.head["weight"] * envelope(distances / self.cutoff)
-        energy: Tensor = energies.sum() + n_atoms * self.head["bias"]
+        return features * envelope(distances / self.cutoff)[:, None]
+
+    def read_out(self, features: Tensor, n_atoms: int) -> Tensor:
+        """Energy in eV, shape (), from the features of all pairs together, shape (128,)."""
+        energy: Tensor = features @ self.head["weight"] + n_atoms * self.head["bias"]
         return energy
 
 
@@ -112,18 +142,52 @@ class ToySurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        if not isinstance(prepared, ToyInput):
-            raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-        distances = prepared.vectors.norm(dim=1).requires_grad_()
-        kinds = prepared.numbers[prepared.first], prepared.numbers[prepared.second]
-        learned = self._model(distances, *kinds, len(prepared.numbers))
+        given = _input(prepared)
+        distances, kinds = given.vectors.norm(dim=1).requires_grad_(), given.kinds
+        features = self._model.features(distances, *kinds).sum(dim=0)
+        learned = self._model.read_out(features, len(given.numbers))
         energy = zbl_energy(distances, *kinds).sum() + learned
         trained = any(weight.requires_grad for weight in self._model.parameters())
         (slopes,) = torch.autograd.grad(energy, distances, create_graph=trained)
-        pulls = (slopes / distances)[:, None] * prepared.vectors
-        forces = torch.zeros(len(prepared.numbers), 3, dtype=torch.float64)
-        forces = forces.index_add(0, prepared.first, pulls)
-        return energy, forces.index_add(0, prepared.second, -pulls)
+        return energy, -given.to_atoms(slopes[:, None])[:, :, 0]
+
+    def cache(self, prepared: object, free: Mask) -> ToyHeadInput:
+        """What enters the head at a geometry, and its derivatives by the free components."""
+        given = _input(prepared)
+        n, places = len(given.numbers), torch.as_tensor(free)[:, :, None]
+        distances = given.vectors.norm(dim=1).requires_grad_()
+        energy = zbl_energy(distances, *given.kinds).sum()
+        (repulsion,) = torch.autograd.grad(energy, distances)
+        features = self._model.features(distances, *given.kinds)
+        # a feature varies with its own distance alone, so one probe tells the slopes of all
+        probe = torch.zeros_like(features, requires_grad=True)
+        (pull,) = torch.autograd.grad(features, distances, probe, create_graph=True)
+        (slopes,) = torch.autograd.grad(pull.sum(), probe)
+        forces = -given.to_atoms(repulsion[:, None]) * places
+        return ToyHeadInput(
+            features=features.detach().sum(dim=0),
+            slopes=(given.to_atoms(slopes) * places).reshape(3 * n, -1).T,
+            energy=energy.detach(),
+            forces=forces.reshape(3 * n),
+        )
+
+    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
+        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
+        if not isinstance(cached, ToyHeadInput):
+            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        learned = self._model.read_out(cached.features, len(cached.forces) // 3)
+        forces = cached.forces - self._model.head["weight"] @ cached.slopes
+        return cached.energy + learned, forces.view(-1, 3)
+
+    def features(self, atoms: Atoms, free: Mask) -> Features:
+        """Sum over the pairs of the 128 random features that the head weighs."""
+        cached = self.cache(self.prepare(atoms), free)
+        slopes = cached.slopes.numpy().reshape(-1, *free.shape)
+        return Features(cached.features.numpy(), slopes)
+
+    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
+        """The same: the head is one layer."""
+        return self.features(atoms, free)
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Energy and forces at one geometry.
@@ -135,6 +199,12 @@ class ToySurrogate:
         """
         energy, forces = self.evaluate(self.prepare(atoms))
         return Prediction(energy.item(), forces.detach().numpy())
+
+
+def _input(prepared: object) -> ToyInput:
+    if not isinstance(prepared, ToyInput):
+        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
+    return prepared
 
 
 def _draw(rng: np.random.Generator, *shape: int, scale: float) -> Parameter:

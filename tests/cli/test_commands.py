@@ -34,6 +34,7 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
         "FINETUNA_FLOWS_STORE_PATH": str(folder / "store"),
         "FINETUNA_FLOWS_CONFIG_FILE": str(folder / "settings.yaml"),
+        "FINETUNA_FLOWS_MODELS_PATH": str(folder / "models"),
         "JOBFLOW_CONFIG_FILE": str(folder / "jobflow.yaml"),
     }
 
@@ -41,6 +42,30 @@ def environment(folder: Path) -> dict[str, str]:
 def run(folder: Path, *words: str) -> Result:
     with chdir(folder):
         return CliRunner().invoke(app, words, env=environment(folder))
+
+
+def test_finetune_then_relax_with_it_by_name(folder: Path) -> None:
+    assert run(folder, "relax", "o_cu.traj", *CHEAP, "-d", "one").exit_code == 0
+    write(folder / "bare.traj", oxygen_on_copper()[:-1])
+    bare = run(folder, "relax", "bare.traj", *CHEAP, "--rattle", "0.1", "-d", "two")
+    assert bare.exit_code == 0, bare.stderr
+    words = ["finetune", "one", "two", "--save-as", "toys", "--surrogate", "toy"]
+    done = run(folder, *words, "--recipe-args", '{"epochs": 1}')
+    assert done.exit_code == 0, done.stderr
+    assert "saved:toys" in done.stdout
+    assert "validate" in done.stdout
+    again = run(folder, *words, "-d", "again")
+    assert again.exit_code == 2
+    assert "overwrite" in again.stderr
+    used = run(folder, "relax", "o_cu.traj", *CHEAP[2:], "--surrogate", "saved:toys", "-d", "three")
+    assert used.exit_code == 0, used.stderr
+
+
+def test_finetune_needs_two_systems(folder: Path) -> None:
+    assert run(folder, "relax", "o_cu.traj", *CHEAP).exit_code == 0
+    done = run(folder, "finetune", "runs", "--save-as", "toys", "--surrogate", "toy")
+    assert done.exit_code == 2
+    assert "1 system" in done.stderr
 
 
 def test_relax_list_show(folder: Path) -> None:

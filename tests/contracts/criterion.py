@@ -167,7 +167,13 @@ class CriterionContract(ABC):
         """A list that counts: no criterion may walk through the steps."""
         given = situation(steps=50, labelled=(0,))
         counting = CountingSteps(given.past)
-        past = History(given.past.start, counting, list(given.past.frames), [0])
+        past = History(
+            given.past.start,
+            _steps=counting,
+            _frames=list(given.past.frames),
+            _labelled=[0],
+            _best=given.past.best_labelled,
+        )
         self.criterion().decide(past, given.atoms, given.prediction)
         assert counting.looks <= 5
 

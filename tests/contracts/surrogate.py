@@ -7,11 +7,15 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import Parameter
 
-from finetuna_flows.geometry import Array
-from finetuna_flows.protocols import Surrogate
+from finetuna_flows.finetuning.heads import head_names, only_trainable
+from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.protocols import CacheableSurrogate, FeatureSurrogate, Surrogate
 from tests.contracts.tuner import assert_same_atoms
 
 
@@ -140,6 +144,133 @@ class SurrogateContract(ABC):
         forces = forces if order is None else forces[order]
         assert found.energy == pytest.approx(expected.energy, abs=self.energy_tolerance)
         assert found.forces == pytest.approx(forces, abs=self.force_tolerance)
+
+
+class CacheableSurrogateContract(SurrogateContract):
+    """The same for one whose head is evaluated apart from the rest."""
+
+    @abstractmethod
+    def surrogate(self) -> CacheableSurrogate:
+        """Return the surrogate; its weights may be changed and put back."""
+
+    def test_the_head_alone_says_what_all_says(self, atoms: Atoms) -> None:
+        surrogate, free = self.surrogate(), some_free(atoms)
+        prepared = surrogate.prepare(atoms)
+        cached = surrogate.cache(prepared, free)
+        with only_trainable(surrogate, head_names(surrogate, surrogate.head)) as weights:
+            kept = [weight.detach().clone() for weight in weights]
+            for factor in (1.0, 1.01):  # with the weights as they are, and with others
+                scale(weights, kept, factor)
+                energy, forces = surrogate.evaluate(prepared)
+                of_head = surrogate.evaluate_head(cached)
+                assert of_head[0].item() == pytest.approx(energy.item(), abs=self.energy_tolerance)
+                found, expected = (f.detach().cpu().numpy() for f in (of_head[1], forces))
+                assert found[free] == pytest.approx(expected[free], abs=self.force_tolerance)
+                assert not found[~free].any()
+            scale(weights, kept, 1.0)
+
+    def test_the_head_alone_has_the_same_slopes(self, atoms: Atoms) -> None:
+        surrogate, free = self.surrogate(), some_free(atoms)
+        prepared = surrogate.prepare(atoms)
+        cached = surrogate.cache(prepared, free)
+        slopes = []
+        with only_trainable(surrogate, head_names(surrogate, surrogate.head)) as weights:
+            places = torch.as_tensor(free, device=weights[0].device)
+            for energy, forces in (surrogate.evaluate(prepared), surrogate.evaluate_head(cached)):
+                loss = energy + (forces[places] ** 2).sum()
+                found = torch.autograd.grad(loss, weights, materialize_grads=True)
+                slopes.append(torch.cat([each.flatten() for each in found]).double().cpu().numpy())
+        largest = np.abs(slopes[0]).max()
+        assert largest > 0
+        assert slopes[1] == pytest.approx(slopes[0], abs=self.force_tolerance * largest)
+
+    def test_what_was_not_cached_is_refused(self, atoms: Atoms) -> None:
+        with pytest.raises(TypeError, match="got a Atoms but needs what `cache` returns"):
+            self.surrogate().evaluate_head(atoms)
+
+
+class FeatureSurrogateContract(SurrogateContract):
+    """The same for one that shows descriptors."""
+
+    feature_tolerance = 1e-8
+    """By which arithmetic may break a symmetry, relative to the largest descriptor."""
+    slope_tolerance = 1e-6
+    """Of slopes from central differences, relative to the largest slope."""
+
+    @abstractmethod
+    def surrogate(self) -> FeatureSurrogate:
+        """Return the surrogate; one instance may serve all tests."""
+
+    def test_slopes_are_those_of_differences(self, atoms: Atoms) -> None:
+        everything = np.ones((len(atoms), 3), dtype=bool)
+        slopes = self.surrogate().features(atoms, everything).slopes
+        for direction in random_directions(atoms, count=2):
+            way = self.step * direction
+            near = self.values(atoms, way) - self.values(atoms, -way)
+            far = self.values(atoms, 2 * way) - self.values(atoms, -2 * way)
+            found = (8 * near - far) / (12 * self.step)
+            expected = np.einsum("pni,ni->p", slopes, direction)
+            scale = np.abs(slopes).max()
+            assert found == pytest.approx(expected, abs=self.slope_tolerance * scale)
+
+    def test_few_free_components_have_the_slopes_of_all(self, atoms: Atoms) -> None:
+        free = some_free(atoms)
+        everything = self.surrogate().features(atoms, np.ones_like(free))
+        asked = self.surrogate().features(atoms, free)
+        scale = np.abs(everything.slopes).max()
+        expected = np.where(free, everything.slopes, 0.0)
+        assert asked.values == pytest.approx(everything.values)
+        assert asked.slopes == pytest.approx(expected, abs=self.feature_tolerance * scale)
+
+    def test_descriptors_are_those_of_the_structure(self, atoms: Atoms) -> None:
+        order = np.random.default_rng(0).permutation(len(atoms))
+        turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
+        other = atoms.copy()
+        other.set_constraint()
+        other.set_cell(atoms.cell.array @ turn.T)
+        other.positions = atoms.positions @ turn.T + [0.31, -1.7, 0.9]
+        free = some_free(atoms)
+        one, two = (
+            self.surrogate().features(atoms, free),
+            self.surrogate().features(other[order], free[order]),
+        )
+        scale = np.abs(one.values).max()
+        assert two.values == pytest.approx(one.values, abs=self.feature_tolerance * scale)
+
+    def test_two_cells_have_twice_the_descriptors(self) -> None:
+        atoms = self.periodic()
+        double = atoms.repeat((2, 1, 1))
+        nothing = np.zeros((len(double), 3), dtype=bool)
+        one = self.surrogate().features(atoms, nothing[: len(atoms)]).values
+        two = self.surrogate().features(double, nothing).values
+        assert two == pytest.approx(2 * one, abs=self.feature_tolerance * np.abs(two).max())
+
+    def test_descriptors_leave_the_atoms_as_they_are(self, atoms: Atoms) -> None:
+        before = copy.deepcopy(atoms)
+        self.surrogate().features(atoms, some_free(atoms))
+        assert_same_atoms(atoms, before)
+
+    def values(self, atoms: Atoms, displacement: Array) -> Array:
+        """Descriptors after all atoms have moved by `displacement` (Å, shape (n, 3))."""
+        displaced = atoms.copy()
+        displaced.set_constraint()
+        displaced.positions += displacement
+        return self.surrogate().features(displaced, np.zeros((len(atoms), 3), dtype=bool)).values
+
+
+def scale(weights: list[Parameter], kept: list[Tensor], factor: float) -> None:
+    """Set the weights to what was kept of them, times `factor`."""
+    with torch.no_grad():
+        for weight, old in zip(weights, kept, strict=True):
+            weight.copy_(factor * old)
+
+
+def some_free(atoms: Atoms) -> Mask:
+    """All components but those of the first atom and one of the last, shape (n, 3)."""
+    free = np.ones((len(atoms), 3), dtype=bool)
+    free[0] = False
+    free[-1, 1] = False
+    return free
 
 
 def random_directions(atoms: Atoms, *, count: int) -> list[Array]:

@@ -7,7 +7,8 @@ import pytest
 from numpy.random import Generator
 
 from finetuna_flows.errors import FineTuningError
-from finetuna_flows.finetuning.derivative_gp import DerivativeGP, fit_derivative_gp
+from finetuna_flows.finetuning.derivative_gp import DerivativeGP, Noise, fit_derivative_gp
+from finetuna_flows.finetuning.kernel import Kernel, Points, bare_points
 from finetuna_flows.geometry import Array
 
 LENGTH = 0.8
@@ -22,14 +23,12 @@ def fit(
     length: float = LENGTH,
 ) -> DerivativeGP:
     return fit_derivative_gp(
-        inputs,
-        energies,
-        forces,
-        length=length,
-        energy_noise=noise[0],
-        force_noise=noise[1],
-        smallest_force=0.05,
+        bare_points(inputs), energies, forces, Kernel(length), Noise(noise[0], noise[1], 0.05)
     )
+
+
+def at(x: Array) -> Points:
+    return bare_points(x[None])
 
 
 def bowl(x: Array, curvature: float = 3.0) -> tuple[Array, Array]:
@@ -51,10 +50,10 @@ def process(rng: Generator) -> DerivativeGP:
 def test_predicted_forces_are_minus_the_gradient(process: DerivativeGP, rng: Generator) -> None:
     x, h = 0.5 * rng.normal(size=3), 1e-4
     gradient = [
-        (process.mean(x + h * axis)[0] - process.mean(x - h * axis)[0]) / (2 * h)
+        (process.mean(at(x + h * axis))[0] - process.mean(at(x - h * axis))[0]) / (2 * h)
         for axis in np.eye(3)
     ]
-    assert process.mean(x)[1] == pytest.approx(-np.array(gradient), abs=1e-6)
+    assert process.mean(at(x))[1] == pytest.approx(-np.array(gradient), abs=1e-6)
 
 
 def test_posterior_is_that_of_dense_linear_algebra(rng: Generator) -> None:
@@ -87,15 +86,14 @@ def test_posterior_is_that_of_dense_linear_algebra(rng: Generator) -> None:
         )
 
     def all_of(points: Array) -> list[tuple[Array, int | None]]:
-        values: list[tuple[Array, int | None]] = [(p, None) for p in points]
-        return values + [(p, i) for p in points for i in range(d)]
+        return [(p, i) for p in points for i in (None, *range(d))]
 
     seen, asked = all_of(inputs), all_of(x[None])
-    first = LENGTH * np.sqrt(np.mean(forces**2))
-    variances = np.concatenate([np.full(m, 0.1**2), np.full(m * d, 0.2**2)]) / first**2
+    first = 2.0 ** np.round(np.log2(LENGTH * np.sqrt(np.mean(forces**2))))
+    variances = np.tile([0.1**2] + [0.2**2] * d, m) / first**2
     inverse = np.linalg.inv(covariance(seen, seen) + np.diag(variances))
-    ones = np.array([1.0] * m + [0.0] * (m * d))
-    observed = np.concatenate([energies, forces.ravel()])
+    ones = np.tile([1.0] + [0.0] * d, m)
+    observed = np.concatenate([energies[:, None], forces], axis=1).ravel()
     constant = (ones @ inverse @ observed) / (ones @ inverse @ ones)
     misfit = observed - constant * ones
     cross = covariance(asked, seen)
@@ -107,8 +105,8 @@ def test_posterior_is_that_of_dense_linear_algebra(rng: Generator) -> None:
     ) * (misfit @ inverse @ misfit / (len(misfit) - 1))
 
     process = fit(inputs, energies, forces, noise=(0.1, 0.2))
-    energy, force = process.mean(x)
-    energy_std, force_std = process.std(x)
+    energy, force = process.mean(at(x))
+    energy_std, force_std = process.std(at(x))
     rough = 1e-5  # of the finite differences
     assert [energy, *force] == pytest.approx(mean, rel=rough, abs=rough)
     assert [energy_std, *force_std] == pytest.approx(np.sqrt(variance), rel=rough)
@@ -119,9 +117,9 @@ def test_labels_are_reproduced_within_their_noise(rng: Generator) -> None:
     energies, forces = bowl(inputs)
     process = fit(inputs, energies, forces)
     for x, energy, force in zip(inputs, energies, forces, strict=True):
-        assert process.mean(x)[0] == pytest.approx(energy, abs=3e-3)
-        assert process.mean(x)[1] == pytest.approx(force, abs=6e-3)
-        energy_std, force_std = process.std(x)
+        assert process.mean(at(x))[0] == pytest.approx(energy, abs=3e-3)
+        assert process.mean(at(x))[1] == pytest.approx(force, abs=6e-3)
+        energy_std, force_std = process.std(at(x))
         assert energy_std < 3e-3
         assert (force_std < 6e-3).all()
 
@@ -132,27 +130,27 @@ def test_harmonic_well_is_learned_from_few_labels(rng: Generator) -> None:
     process = fit(inputs, *bowl(inputs), noise=(1e-5, 1e-5), length=3.0)
     x = np.array([[0.1, -0.2]])
     energies, forces = bowl(x)
-    assert process.mean(x[0])[0] == pytest.approx(energies[0], abs=1e-3)
-    assert process.mean(x[0])[1] == pytest.approx(forces[0], abs=5e-3)
+    assert process.mean(at(x[0]))[0] == pytest.approx(energies[0], abs=1e-3)
+    assert process.mean(at(x[0]))[1] == pytest.approx(forces[0], abs=5e-3)
 
 
 def test_single_label_has_the_known_posterior() -> None:
     """By hand: the energy fixes the constant, and a force F gives k(s) (1 - u u) F."""
-    at, force = np.zeros((1, 2)), np.array([[0.6, 0.0]])
-    process = fit(at, np.array([4.0]), force, noise=(0.0, 0.0))
+    label, force = np.zeros((1, 2)), np.array([[0.6, 0.0]])
+    process = fit(label, np.array([4.0]), force, noise=(0.0, 0.0))
     x = np.array([0.4, 0.0])
     u = x[0] / LENGTH
-    energy, predicted = process.mean(x)
+    energy, predicted = process.mean(at(x))
     assert energy == pytest.approx(4 - 0.6 * x[0] * np.exp(-u * u / 2))
     assert predicted == pytest.approx([0.6 * (1 - u * u) * np.exp(-u * u / 2), 0.0])
     assert process.amplitude == pytest.approx(LENGTH * 0.6 / np.sqrt(2))  # two components
 
 
 def test_far_away_only_the_prior_is_left(process: DerivativeGP) -> None:
-    energy, forces = process.mean(np.full(3, 50.0))
+    energy, forces = process.mean(at(np.full(3, 50.0)))
     assert energy == pytest.approx(process.constant)
     assert forces == pytest.approx(0.0, abs=1e-12)
-    energy_std, forces_std = process.std(np.full(3, 50.0))
+    energy_std, forces_std = process.std(at(np.full(3, 50.0)))
     assert forces_std == pytest.approx(process.amplitude / LENGTH)
     assert energy_std > process.amplitude  # the constant is not known exactly either
 
@@ -161,7 +159,7 @@ def test_spread_never_grows_with_a_label_for_the_same_amplitude(rng: Generator) 
     inputs, x = 0.4 * rng.normal(size=(5, 3)), 0.2 * rng.normal(size=3)
     energies, forces = bowl(inputs)
     few, more = (fit(inputs[:m], energies[:m], forces[:m], noise=(0.0, 0.0)) for m in (2, 5))
-    assert (more.std(x)[1] / more.amplitude < few.std(x)[1] / few.amplitude).all()
+    assert (more.std(at(x))[1] / more.amplitude < few.std(at(x))[1] / few.amplitude).all()
 
 
 def test_order_of_the_coordinates_does_not_matter(rng: Generator) -> None:
@@ -170,9 +168,9 @@ def test_order_of_the_coordinates_does_not_matter(rng: Generator) -> None:
     order = rng.permutation(4)
     process = fit(inputs, energies, forces)
     shuffled = fit(inputs[:, order], energies, forces[:, order])
-    assert shuffled.mean(x[order])[0] == pytest.approx(process.mean(x)[0])
-    assert shuffled.mean(x[order])[1] == pytest.approx(process.mean(x)[1][order])
-    assert shuffled.std(x[order])[1] == pytest.approx(process.std(x)[1][order])
+    assert shuffled.mean(at(x[order]))[0] == pytest.approx(process.mean(at(x))[0])
+    assert shuffled.mean(at(x[order]))[1] == pytest.approx(process.mean(at(x))[1][order])
+    assert shuffled.std(at(x[order]))[1] == pytest.approx(process.std(at(x))[1][order])
 
 
 def test_translation_and_rotation_of_all_coordinates_do_not_matter(rng: Generator) -> None:
@@ -181,9 +179,9 @@ def test_translation_and_rotation_of_all_coordinates_do_not_matter(rng: Generato
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     process = fit(inputs, energies, forces)
     elsewhere = fit(inputs @ turn + 2.0, energies, forces @ turn)
-    assert elsewhere.mean(x @ turn + 2.0)[0] == pytest.approx(process.mean(x)[0])
-    assert elsewhere.mean(x @ turn + 2.0)[1] == pytest.approx(process.mean(x)[1] @ turn)
-    assert elsewhere.std(x @ turn + 2.0)[0] == pytest.approx(process.std(x)[0])
+    assert elsewhere.mean(at(x @ turn + 2.0))[0] == pytest.approx(process.mean(at(x))[0])
+    assert elsewhere.mean(at(x @ turn + 2.0))[1] == pytest.approx(process.mean(at(x))[1] @ turn)
+    assert elsewhere.std(at(x @ turn + 2.0))[0] == pytest.approx(process.std(at(x))[0])
 
 
 def test_amplitude_is_where_the_likelihood_is_largest(rng: Generator) -> None:
@@ -202,32 +200,34 @@ def test_amplitude_is_where_the_likelihood_is_largest(rng: Generator) -> None:
 
 
 def test_amplitude_has_a_floor() -> None:
-    at = np.zeros((1, 3))
-    process = fit(at, np.array([-3.0]), np.zeros((1, 3)))
+    label = np.zeros((1, 3))
+    process = fit(label, np.array([-3.0]), np.zeros((1, 3)))
     assert process.amplitude == pytest.approx(LENGTH * 0.05)
-    assert process.mean(at[0])[0] == pytest.approx(-3.0)
+    assert process.mean(at(label[0]))[0] == pytest.approx(-3.0)
 
 
 def test_one_coordinate_is_enough() -> None:
     inputs = np.array([[0.0], [0.3]])
     process = fit(inputs, *bowl(inputs))
-    assert process.mean(np.array([0.15]))[1] == pytest.approx(-0.45, abs=0.02)
+    assert process.mean(at(np.array([0.15])))[1] == pytest.approx(-0.45, abs=0.02)
 
 
 def test_the_same_geometry_twice_is_averaged() -> None:
     inputs = np.zeros((2, 2))
     forces = np.array([[1.0, 0.0], [1.2, 0.0]])
     process = fit(inputs, np.array([0.0, 0.0]), forces, noise=(0.0, 0.0))
-    assert process.mean(inputs[0])[1] == pytest.approx([1.1, 0.0], abs=1e-4)
-    assert np.isfinite(process.std(inputs[0])[1]).all()
+    assert process.mean(at(inputs[0]))[1] == pytest.approx([1.1, 0.0], abs=1e-4)
+    assert np.isfinite(process.std(at(inputs[0]))[1]).all()
 
 
 def test_energies_far_from_zero_cost_no_precision(rng: Generator) -> None:
     inputs, x = 0.4 * rng.normal(size=(4, 3)), 0.2 * rng.normal(size=3)
     energies, forces = bowl(inputs)
     near, far = fit(inputs, energies, forces), fit(inputs, energies - 1e6, forces)
-    assert far.mean(x)[1] == pytest.approx(near.mean(x)[1], abs=1e-6)  # 1e6 eV has ten decimals
-    assert far.mean(x)[0] + 1e6 == pytest.approx(near.mean(x)[0], abs=1e-6)
+    assert far.mean(at(x))[1] == pytest.approx(
+        near.mean(at(x))[1], abs=1e-6
+    )  # 1e6 eV has ten decimals
+    assert far.mean(at(x))[0] + 1e6 == pytest.approx(near.mean(at(x))[0], abs=1e-6)
 
 
 def test_covariance_without_factor_is_refused() -> None:

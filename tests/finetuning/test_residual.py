@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,8 +125,30 @@ def test_spec_survives_json() -> None:
 
 @pytest.mark.parametrize("name", ["length", "force_noise", "energy_noise", "smallest_force"])
 def test_spec_refuses_what_is_not_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` is -1 but must be positive"):
-        ResidualGPSpec(**{name: -1})
+    fields: dict[str, Any] = {name: -1.0}
+    with pytest.raises(ValueError, match=f"`{name}` is -1.0 but must be positive"):
+        replace(ResidualGPSpec(), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"pair_weight": -1.0}, "zero or more"),
+        ({"pair_functions": 1}, "at least 2"),
+        ({"pair_cutoff": 0.0}, "positive"),
+        ({"length_bounds": (2.0, 1.0)}, "two positive numbers, rising"),
+        ({"pair_weight_bounds": (0.0, 1.0)}, "two positive numbers, rising"),
+    ],
+)
+def test_spec_refuses_a_pair_potential_that_cannot_be(fields: dict[str, Any], rule: str) -> None:
+    (name,) = fields
+    with pytest.raises(ValueError, match=f"`{name}` is .* must be {rule}"):
+        replace(ResidualGPSpec(), **fields)
+
+
+def test_bounds_survive_json() -> None:
+    spec = ResidualGPSpec(length_bounds=(0.5, 2.0))
+    assert MontyDecoder().decode(MontyEncoder().encode(spec)) == spec
 
 
 def test_forces_are_minus_the_gradient_of_the_corrected_energy(taught: CompositeSurrogate) -> None:
@@ -173,10 +197,38 @@ def test_spread_is_small_at_a_label_and_the_prior_far_away(
     assert at.energy_std < far.energy_std
 
 
-def test_far_away_the_prior_has_the_word(taught: CompositeSurrogate) -> None:
+def test_without_a_pair_potential_the_prior_has_the_word_far_away(frames: list[Frame]) -> None:
     atoms = oxygen_on_copper()
+    taught = learned(frames, ResidualGPSpec(pair_weight=0.0))
     far = moved(atoms, atoms.positions + np.where(free_components(atoms), 2.5, 0.0))
     assert taught.predict(far).forces == pytest.approx(taught.prior.predict(far).forces, abs=1e-3)
+
+
+def test_pair_potential_generalizes_where_the_process_alone_cannot() -> None:
+    """Two labels of small displacements; the unseen ones are three times as large."""
+    few, unseen = labelled(rattled(2, 0.05)), labelled(rattled(4, 0.15, seed=11))
+    alone = force_rmse(learned(few, ResidualGPSpec(pair_weight=0.0)), unseen)
+    assert force_rmse(learned(few), unseen) < 0.8 * alone
+
+
+def test_likelihood_chooses_within_its_bounds(frames: list[Frame]) -> None:
+    composite = surrogate()
+    tuner = ResidualGPSpec(length_bounds=(0.7, 0.8)).build(composite)
+    assert isinstance(tuner, ResidualGPTuner)
+    report = tuner.update(frames)
+    assert tuner.process.kernel.length == pytest.approx(0.75, abs=0.0501)
+    assert report.force_rmse_after < 0.02
+
+
+def test_one_label_more_gives_what_all_at_once_give() -> None:
+    frames, x = labelled(rattled(5)), rattled(1, seed=30)[0]
+    grown = surrogate()
+    tuner = ResidualGPSpec().build(grown)
+    for count in (2, 3, 5):
+        tuner.update(frames[:count])
+    expected, found = learned(frames).predict(x), grown.predict(x)
+    assert found.forces == pytest.approx(expected.forces, abs=1e-6)
+    assert found.forces_std == pytest.approx(expected.forces_std, abs=1e-6)
 
 
 def test_fixed_components_are_left_alone(taught: CompositeSurrogate) -> None:

@@ -29,6 +29,11 @@ from finetuna_flows.queries import (
         ("dynamic:0.3", DynamicTolerance(0.3)),
         ("displacement:0.5", Displacement(0.5)),
         ("first:1, relaxed:0.03", AnyOf((FirstN(1), RelaxedOnly(0.03)))),
+        ("first", FirstN()),
+        ("relaxed", RelaxedOnly()),
+        ("static", StaticTolerance()),
+        ("dynamic", DynamicTolerance()),
+        ("displacement,every:50", AnyOf((Displacement(), EveryK(50)))),
     ],
 )
 def test_a_word_becomes_a_criterion(text: str, criterion: QueryCriterion) -> None:
@@ -39,7 +44,8 @@ def test_a_word_becomes_a_criterion(text: str, criterion: QueryCriterion) -> Non
     ("text", "message"),
     [
         ("random:0.5", "'random:0.5' but must be NAME:NUMBER with a name of first, relaxed, every"),
-        ("first", "'first' but must be NAME:NUMBER"),
+        ("every", "'every' but must be NAME:NUMBER"),
+        ("static:", "'static:' is refused: could not convert"),
         ("", "'' but must be NAME:NUMBER"),
         ("first:1,", "'' but must be NAME:NUMBER"),
         ("first:one", "'first:one' is refused: invalid literal"),

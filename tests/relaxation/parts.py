@@ -48,6 +48,8 @@ def online(
     fmax: float = 0.02,
     limits: Limits | None = None,
     observers: tuple[Observer, ...] = (),
+    returns_to_best: bool = True,
+    endpoint_fraction: float = 1.0,
 ) -> Relaxation:
     """An online relaxation in `directory`."""
     surrogate, tuner = learned()
@@ -63,6 +65,8 @@ def online(
             limits=limits or Limits(),
             optimizer=optimizer,
             observers=observers,
+            returns_to_best=returns_to_best,
+            endpoint_fraction=endpoint_fraction,
         )
 
 

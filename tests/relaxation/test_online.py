@@ -9,8 +9,12 @@ import pytest
 from ase.constraints import FixAtoms
 
 from finetuna_flows.geometry import fmax, free_components
+from finetuna_flows.history import SAME_ENERGY
 from finetuna_flows.parents.specs import AseParentSpec
+from finetuna_flows.queries.combine import AnyOf
+from finetuna_flows.queries.displacement import Displacement
 from finetuna_flows.queries.every_k import EveryK
+from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.reasons import Integrity, QueryReason, StopReason
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT, ON_THE_SURROGATE
@@ -49,6 +53,39 @@ def test_the_parent_takes_over_from_a_surrogate_that_does_not_converge(tmp_path:
     walked = warm_start(oxygen_on_copper(), tmp_path, max_surrogate_steps=3)
     assert [step.label is None for step in walked.steps[:4]] == [True, True, True, False]
     assert walked.converged
+
+
+def test_an_endpoint_is_verified_once_its_predicted_forces_are_small_enough(
+    tmp_path: Path,
+) -> None:
+    relaxation = online(
+        oxygen_on_copper(), tmp_path, criterion=EveryK(10**6), fmax=0.05, endpoint_fraction=0.2
+    )
+    free = free_components(relaxation.start)
+    predicted = [
+        fmax(step.prediction.forces, free) for step in relaxation.labelled if step.prediction
+    ]
+    assert max(predicted) <= 0.2 * 0.05
+    assert relaxation.converged
+
+
+def test_a_worse_label_sends_the_optimizer_back_to_the_best(tmp_path: Path) -> None:
+    """Big steps on a poor prior: some labels are worse than the one before."""
+    start = oxygen_on_copper()
+    start.positions[-1, :2] += (0.5, 0.3)
+    criterion = AnyOf((FirstN(1), Displacement(1.5)))
+    relaxation = online(start, tmp_path, criterion=criterion)
+    worse = 0
+    best = relaxation.labelled[0]
+    for step in relaxation.labelled[1:-1]:
+        if step.energy > best.energy + SAME_ENERGY:
+            worse += 1
+            after = relaxation.steps[step.index + 1]
+            assert after.label is None
+            np.testing.assert_array_equal(after.positions, best.positions)
+        elif step.energy < best.energy:
+            best = step
+    assert worse
 
 
 def test_nothing_ends_on_a_predicted_force(tmp_path: Path) -> None:

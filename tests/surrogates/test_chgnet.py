@@ -7,15 +7,21 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from chgnet.model.dynamics import CHGNetCalculator
 from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.protocols import Surrogate, TrainableSurrogate
+from finetuna_flows.protocols import (
+    CacheableSurrogate,
+    FeatureSurrogate,
+    LastLayerSurrogate,
+    TrainableSurrogate,
+)
 from finetuna_flows.surrogates.chgnet import CHGNetSurrogate
 from finetuna_flows.surrogates.specs import CHGNetSpec
-from tests.contracts.surrogate import SurrogateContract
+from tests.contracts.surrogate import CacheableSurrogateContract, FeatureSurrogateContract
 from tests.surrogates.structures import slab, water
 
 
@@ -24,13 +30,15 @@ def chgnet() -> CHGNetSurrogate:
     return CHGNetSurrogate()
 
 
-class TestCHGNet(SurrogateContract):
+class TestCHGNet(CacheableSurrogateContract, FeatureSurrogateContract):
     step = 2e-3  # single precision rounds energies by 1e-5 eV
     energy_tolerance = 1e-4
     force_tolerance = 1e-4
     difference_tolerance = 3e-3
+    feature_tolerance = 1e-5
+    slope_tolerance = 3e-3  # single precision rounds sums of 100 by 1e-5
 
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> CHGNetSurrogate:
         return chgnet()
 
     def periodic(self) -> Atoms:
@@ -38,6 +46,39 @@ class TestCHGNet(SurrogateContract):
 
     def molecule(self) -> Atoms:
         return water()
+
+
+@pytest.mark.parametrize("model", ["0.3.0", "0.2.0"])
+def test_the_last_layer_weighs_its_inputs(model: str) -> None:
+    surrogate, atoms = CHGNetSurrogate(model), slab()
+    free = np.ones((len(atoms), 3), dtype=bool)
+    inputs = surrogate.last_layer_inputs(atoms, free)
+    cached = surrogate.cache(surrogate.prepare(atoms), free)
+    before = surrogate.predict(atoms)
+    change = np.random.default_rng(0).normal(size=64, scale=0.1)
+    name = max(name for name in dict(surrogate.named_parameters()) if name.startswith("mlp."))
+    with torch.no_grad():
+        dict(surrogate.named_parameters())[name].add_(torch.as_tensor(change).float())
+    after = surrogate.predict(atoms)
+    assert after.energy - before.energy == pytest.approx(change @ inputs.values, abs=1e-3)
+    expected = -np.tensordot(change, inputs.slopes, axes=1)
+    assert after.forces - before.forces == pytest.approx(expected, abs=1e-3)
+    _, of_head = surrogate.evaluate_head(cached)
+    assert of_head.detach().numpy() == pytest.approx(after.forces, abs=1e-4)
+
+
+def test_many_free_components_have_the_slopes_of_few() -> None:
+    atoms = slab().repeat((2, 1, 1))  # 78 components: more than descriptors
+    free = np.arange(len(atoms) * 3).reshape(-1, 3) % 3 == 0
+    few = chgnet().features(atoms, free).slopes
+    many = chgnet().features(atoms, np.ones_like(free)).slopes
+    assert few[:, free] == pytest.approx(many[:, free], abs=1e-4)
+    assert np.abs(few).max() > 1
+
+
+def test_a_head_without_a_norm_has_none_to_train() -> None:
+    assert CHGNetSurrogate("0.2.0").head == ("mlp.*",)
+    assert chgnet().head == ("mlp.*", "readout_norm.*")
 
 
 @pytest.mark.filterwarnings(
@@ -55,6 +96,9 @@ def test_its_own_calculator_says_the_same(capsys: pytest.CaptureFixture[str]) ->
 
 def test_it_is_trainable_with_all_weights_at_rest() -> None:
     assert isinstance(chgnet(), TrainableSurrogate)
+    assert isinstance(chgnet(), CacheableSurrogate)
+    assert isinstance(chgnet(), FeatureSurrogate)
+    assert isinstance(chgnet(), LastLayerSurrogate)
     assert not any(weight.requires_grad for _, weight in chgnet().named_parameters())
 
 

@@ -16,17 +16,22 @@ from hypothesis import strategies as st
 from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.protocols import Surrogate, TrainableSurrogate
-from finetuna_flows.surrogates.pairs import find_pairs
+from finetuna_flows.pairs import find_pairs
+from finetuna_flows.protocols import (
+    CacheableSurrogate,
+    FeatureSurrogate,
+    LastLayerSurrogate,
+    TrainableSurrogate,
+)
 from finetuna_flows.surrogates.repulsion import envelope, zbl_energy
 from finetuna_flows.surrogates.specs import ToySpec
 from finetuna_flows.surrogates.toy import ToySurrogate
-from tests.contracts.surrogate import SurrogateContract
+from tests.contracts.surrogate import CacheableSurrogateContract, FeatureSurrogateContract
 from tests.surrogates.structures import slab, water
 
 
-class TestToy(SurrogateContract):
-    def surrogate(self) -> Surrogate:
+class TestToy(CacheableSurrogateContract, FeatureSurrogateContract):
+    def surrogate(self) -> ToySurrogate:
         return ToySurrogate(seed=1)
 
     def periodic(self) -> Atoms:
@@ -36,8 +41,24 @@ class TestToy(SurrogateContract):
         return water()
 
 
-def test_it_is_trainable() -> None:
+def test_it_is_trainable_with_inputs_of_its_head() -> None:
     assert isinstance(ToySurrogate(), TrainableSurrogate)
+    assert isinstance(ToySurrogate(), CacheableSurrogate)
+    assert isinstance(ToySurrogate(), FeatureSurrogate)
+    assert isinstance(ToySurrogate(), LastLayerSurrogate)
+
+
+def test_the_last_layer_weighs_its_inputs() -> None:
+    toy, atoms = ToySurrogate(), slab()
+    inputs = toy.last_layer_inputs(atoms, np.ones((len(atoms), 3), dtype=bool))
+    before = toy.predict(atoms)
+    change = np.random.default_rng(0).normal(size=inputs.values.shape)
+    with torch.no_grad():
+        dict(toy.named_parameters())["head.weight"].add_(torch.as_tensor(change))
+    after = toy.predict(atoms)
+    assert after.energy - before.energy == pytest.approx(change @ inputs.values)
+    expected = -np.tensordot(change, inputs.slopes, axes=1)
+    assert after.forces - before.forces == pytest.approx(expected, abs=1e-9)
 
 
 def test_another_seed_is_another_model() -> None:

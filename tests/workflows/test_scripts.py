@@ -15,7 +15,9 @@ from finetuna_flows.structures.read import read_structure
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 
 
-@pytest.mark.parametrize("script", ["01_relax_one.py", "02_compare_methods.py"])
+@pytest.mark.parametrize(
+    "script", ["01_relax_one.py", "02_compare_methods.py", "04_adapt_a_surrogate.py"]
+)
 def test_a_script_runs(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, WORKFLOWS / script],

@@ -1,0 +1,138 @@
+"""CHGNet cut in two: what enters its head, how that varies with the positions, what leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from chgnet.graph.crystalgraph import CrystalGraph
+from chgnet.model.model import CHGNet
+from torch import Tensor, nn
+
+from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.records import Features
+from finetuna_flows.surrogates.linear_pull import LinearPull
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """What the network below the head makes of one geometry.
+
+    The slopes take 256 n d bytes for n atoms with d free components: 1.2 MB for 60 atoms with
+    26 of them free, 140 MB for 300 atoms with 600 free components.
+    """
+
+    features: Tensor
+    """Of each atom, shape (n, 64)."""
+    slopes: Tensor
+    """Derivatives of all of them by the free components in 1/Å, shape (d, 64 n)."""
+    free: Tensor
+    """Places of the free components among all 3 n, shape (d,)."""
+    offset: Tensor
+    """eV, shape (): energies of the elements, which no head sees."""
+
+
+class CHGNetHead:
+    """The norm and the perceptron that turn the features of atoms into their energies.
+
+    Parameters
+    ----------
+    network
+        Whose head it is; weights are shared, not copied.
+    """
+
+    def __init__(self, network: CHGNet) -> None:
+        *hidden, last = network.mlp.layers
+        norm: list[nn.Module] = [] if network.readout_norm is None else [network.readout_norm]
+        self._network = network
+        self._first = (norm or hidden)[0]
+        self._below_last = nn.Sequential(*norm, *hidden)
+        self._last = last
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Of the names of its parameters."""
+        return ("mlp.*",) if self._network.readout_norm is None else ("mlp.*", "readout_norm.*")
+
+    def cache(self, graph: CrystalGraph, free: Mask) -> HeadInput:
+        """Pass the rest of the network once, and backwards once more for each free component."""
+        features = self._read(graph)
+        with torch.no_grad():
+            offset = self._network.composition_model([graph])[0] * len(features)
+        return HeadInput(
+            features=features.detach(),
+            slopes=_slopes(features.flatten(), graph, free),
+            free=torch.as_tensor(np.flatnonzero(free), device=features.device),
+            offset=offset,
+        )
+
+    def evaluate(self, given: HeadInput) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the head's weights.
+
+        By the chain rule the forces are ``-slopes @ dE/dfeatures``, and the head is small.
+        """
+        features = given.features.detach().requires_grad_()
+        energy = self._last(self._below_last(features)).sum()
+        (pull,) = torch.autograd.grad(energy, features, create_graph=True)
+        forces = pull.new_zeros(3 * len(features))
+        forces = forces.index_copy(0, given.free, -(given.slopes @ pull.flatten()))
+        return energy + given.offset, forces.view(-1, 3)
+
+    def features(self, graph: CrystalGraph, free: Mask) -> Features:
+        """What enters the head, 64 numbers an atom, summed over the atoms."""
+        return _to_features(self._read(graph).sum(dim=0), graph, free)
+
+    def last_layer_inputs(self, graph: CrystalGraph, free: Mask) -> Features:
+        """What enters the last layer of the head, 64 numbers an atom, summed over the atoms."""
+        return _to_features(self._below_last(self._read(graph)).sum(dim=0), graph, free)
+
+    def _read(self, graph: CrystalGraph) -> Tensor:
+        """Features of the atoms, shape (n, 64), once differentiable in the positions."""
+        entered: list[Tensor] = []
+
+        def look(_: nn.Module, given: tuple[Tensor]) -> None:
+            entered.append(given[0])
+
+        hook = self._first.register_forward_pre_hook(look)
+        try:
+            with LinearPull():
+                self._network([graph], task="e")
+        finally:
+            hook.remove()
+        return entered[0]
+
+
+def _slopes(values: Tensor, graph: CrystalGraph, free: Mask) -> Tensor:
+    """Derivatives of q values by the d free components in 1/Å, shape (d, q).
+
+    One pass backwards a value gives a row of the transpose. Where components are fewer than
+    values: what a pass backwards makes of a probe (q,) is linear in it, so its own derivative by
+    the probe is a whole row, and one more pass backwards gives it.
+    """
+    to_cartesian = torch.linalg.inv(graph.lattice.double()).T.to(values)
+    places = torch.as_tensor(free, device=values.device)
+    coordinates, d = graph.atom_frac_coord, int(free.sum())
+    if len(values) <= d:
+        rows = [
+            (torch.autograd.grad(value, coordinates, retain_graph=True)[0] @ to_cartesian)[places]
+            for value in values
+        ]
+        return torch.stack(rows, dim=1)
+    probe = torch.zeros_like(values, requires_grad=True)
+    (pull,) = torch.autograd.grad(values, coordinates, probe, create_graph=True)
+    slopes = values.new_empty((d, len(values)))
+    for row, component in zip(slopes, (pull @ to_cartesian)[places], strict=True):
+        row.copy_(torch.autograd.grad(component, probe, retain_graph=True)[0])
+    return slopes.detach()
+
+
+def _to_features(values: Tensor, graph: CrystalGraph, free: Mask) -> Features:
+    everywhere = np.zeros((len(values), *free.shape))
+    everywhere[:, free] = _slopes(values, graph, free).T.double().cpu().numpy()
+    return Features(_to_array(values), everywhere)
+
+
+def _to_array(values: Tensor) -> Array:
+    array: Array = values.detach().double().cpu().numpy()
+    return array

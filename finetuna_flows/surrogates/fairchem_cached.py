@@ -1,0 +1,139 @@
+"""fairchem's eSEN and UMA networks taken apart: features of the atoms, and heads on top of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from fairchem.core.datasets.atomic_data import AtomicData
+from fairchem.core.models.base import HydraModel
+from fairchem.core.models.uma.escn_md import (
+    Linear_Energy_Head,
+    Linear_Force_Head,
+    MLP_EFS_Head,
+    MLP_Stress_Head,
+    eSCNMDBackbone,
+)
+from fairchem.core.models.uma.escn_moe import (
+    DatasetSpecificMoEWrapper,
+    DatasetSpecificSingleHeadWrapper,
+)
+from torch import Tensor
+
+from finetuna_flows.geometry import Mask
+from finetuna_flows.records import Features
+from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations
+from finetuna_flows.surrogates.fairchem_loader import load_network
+
+_HEADS = (MLP_EFS_Head, Linear_Energy_Head, Linear_Force_Head, MLP_Stress_Head)
+"""Those that see nothing of a structure but its features (MLP_Energy_Head is an MLP_EFS_Head)."""
+_WRAPPERS = (DatasetSpecificMoEWrapper, DatasetSpecificSingleHeadWrapper)
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """What the heads get at a geometry of n atoms, k of whose components are free."""
+
+    data: AtomicData
+    """The structure, as the backbone leaves it."""
+    embedding: Tensor
+    """Shape (n, (lmax + 1)², p): p features of each degree and order; the first is the scalar."""
+    free: Tensor
+    """Indices of the free components' atoms and directions, shape (k, 2)."""
+    jacobian: Tensor | None
+    """1/Å, shape (k, n p), of the scalar ones; None where the forces have a head of their own."""
+
+
+class CacheableFairchemSurrogate(FairchemSurrogate):
+    """A network whose features can be kept while its heads are trained."""
+
+    def cache(self, prepared: object, free: Mask) -> HeadInput:
+        """Features of the atoms and, where forces are gradients, their slopes along `free`.
+
+        A loop of backward passes through the backward pass, one for each free component; all of
+        them in one batch are slower on a CPU.
+        """
+        data, embedding = self._backbone(prepared, slopes=self.conservative)
+        indices = torch.as_tensor(np.argwhere(free), device=self._device)
+        jacobian = _jacobian(embedding[:, 0], data.pos, indices) if self.conservative else None
+        data.pos = data.pos.detach()
+        return HeadInput(data, embedding.detach(), indices, jacobian)
+
+    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
+        """As `evaluate`; forces that are gradients are zero where they were not kept.
+
+        The heads see features that are linear in the positions, with the value and the slope
+        that the network has there, so that energy and forces are exact and so are their
+        derivatives by the heads' weights.
+        """
+        if not isinstance(cached, HeadInput):
+            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        data, embedding = cached.data.clone(), cached.embedding
+        if cached.jacobian is not None:
+            data.pos = cached.data.pos.clone().requires_grad_()
+            way = (data.pos - cached.data.pos)[cached.free[:, 0], cached.free[:, 1]]
+            scalars = embedding[:, 0] + (way @ cached.jacobian).view_as(embedding[:, 0])
+            embedding = torch.cat([scalars[:, None], embedding[:, 1:]], dim=1)
+        self._keep_graph()
+        features = {"node_embedding": embedding, "batch": data.batch}
+        output: dict[str, Any] = {}
+        for name, head in self._network.output_heads.items():
+            answer = head(data, features)
+            output.update(answer if self._network.pass_through_head_outputs else {name: answer})
+        return self._read(data, output)
+
+    def features(self, atoms: Atoms, free: Mask) -> Features:
+        """Scalar features summed over the atoms, and their derivatives along `free`."""
+        data, embedding = self._backbone(self.prepare(atoms), slopes=True)
+        totals = embedding[:, 0].sum(dim=0)
+        slopes = torch.stack(
+            [torch.autograd.grad(total, data.pos, retain_graph=True)[0] for total in totals]
+        )
+        return Features(
+            values=totals.detach().cpu().numpy().astype(np.float64),
+            slopes=np.where(free, slopes.cpu().numpy().astype(np.float64), 0.0),
+        )
+
+    def _backbone(self, prepared: object, *, slopes: bool) -> tuple[AtomicData, Tensor]:
+        """The structure after the pass and the features, which depend on its positions if asked."""
+        data = self._data(prepared)
+        data.pos.requires_grad_(slopes)
+        with same_rotations(), torch.set_grad_enabled(slopes):
+            embedding: Tensor = self._network.backbone(data)["node_embedding"]
+        return data, embedding
+
+
+def build_fairchem(
+    model: str, task: str, *, charge: int, spin: int, trust_checkpoint: bool
+) -> FairchemSurrogate:
+    """Load a network and make of it the surrogate that can do the most with it."""
+    network = load_network(model, trust_checkpoint=trust_checkpoint)
+    kind = CacheableFairchemSurrogate if _comes_apart(network) else FairchemSurrogate
+    return kind(network, task, charge=charge, spin=spin)
+
+
+def _comes_apart(network: HydraModel) -> bool:
+    heads = [
+        head.head if isinstance(head, _WRAPPERS) else head for head in network.output_heads.values()
+    ]
+    return isinstance(network.backbone, eSCNMDBackbone) and all(
+        isinstance(head, _HEADS) for head in heads
+    )
+
+
+def _jacobian(values: Tensor, positions: Tensor, indices: Tensor) -> Tensor:
+    """Derivatives of `values` by the positions at `indices` (k, 2), shape (k, values.numel()).
+
+    The pull of a weighting on the positions is linear in the weighting: its derivative by the
+    weighting is a row of the Jacobian.
+    """
+    weighting = torch.zeros_like(values, requires_grad=True)
+    (pull,) = torch.autograd.grad(values, positions, weighting, create_graph=True)
+    rows = [
+        torch.autograd.grad(pull[atom, axis], weighting, retain_graph=True)[0].flatten()
+        for atom, axis in indices.tolist()
+    ]
+    return torch.stack(rows) if rows else values.new_zeros((0, values.numel()))
