@@ -105,16 +105,11 @@ def main() -> None:
     asked = parser.parse_args()
     words = Words(
         surrogate=asked.surrogate,
-        surrogate_args=None,
         tuner=asked.tuner,
         tuner_args=asked.tuner_args,
         parent="emt",
-        parent_args=None,
         criterion=asked.criterion,
-        optimizer="BFGS",
-        fmax=0.03,
         limits=Limits(max_steps=3000, max_parent_calls=asked.max_calls),
-        tags=(),
     )
     systems = published_systems(asked.data, asked.sids) if asked.data else emt_systems()
     print(
