@@ -69,15 +69,9 @@ class DerivativeGP:
 
     def mean(self, point: Points) -> tuple[float, Array]:
         """Energy in eV and forces in eV/Å, shape (d,), at one geometry."""
-        length = self.kernel.length
-        weights = self.weights.reshape(len(self.points), -1)
-        u = (point.inputs[0] - self.points.inputs) / length
-        k = np.exp(np.einsum("md,md->m", u, u) / -2)
-        of_energies, of_forces = weights[:, 0], weights[:, 1:] / length
-        slopes = of_energies - np.einsum("md,md->m", u, of_forces)
-        forces = ((k * slopes) @ u + k @ of_forces) / length
+        energy, forces = self.kernel.mean(point, self.points, self.weights)
         linear = point.terms[0] @ self.coefficients
-        return self.constant + float(k @ slopes + linear[0]), forces + linear[1:]
+        return self.constant + energy + float(linear[0]), forces + linear[1:]
 
     def std(self, point: Points) -> tuple[float, Array]:
         """Standard deviations of the energy in eV and of the forces in eV/Å, shape (d,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +18,7 @@ from finetuna_flows.finetuning.likelihood import likeliest_process
 from finetuna_flows.finetuning.pair_basis import PairBasis
 from finetuna_flows.finetuning.specs import ResidualGPSpec
 from finetuna_flows.geometry import Array
-from finetuna_flows.protocols import CorrectableSurrogate
+from finetuna_flows.protocols import CorrectableSurrogate, FeatureSurrogate
 from finetuna_flows.records import FitReport, Frame, Prediction
 
 logger = logging.getLogger(__name__)
@@ -32,19 +32,31 @@ class ResidualSpace:
 
     coordinates: FreeCoordinates
     pairs: PairBasis | None
+    model: FeatureSurrogate | None
+    """Whose descriptors are looked at too."""
+    unit: float = 1.0
+    """Of the descriptors: what a way of 1 Å changes them by, at the first label."""
 
     def read(self, structures: Sequence[Atoms]) -> Points:
-        """Coordinates and pair terms.
+        """Coordinates, pair terms and descriptors.
 
         Raises
         ------
         SurrogateError
             If one of them is another system.
         """
-        inputs = np.array([self.coordinates.read(atoms) for atoms in structures])
-        if self.pairs is None:
-            return bare_points(inputs)
-        return Points(inputs, np.array([self.pairs.terms(atoms) for atoms in structures]))
+        points = bare_points(np.array([self.coordinates.read(atoms) for atoms in structures]))
+        if self.pairs is not None:
+            points = replace(points, terms=np.array([self.pairs.terms(a) for a in structures]))
+        if self.model is not None:
+            free = self.coordinates.free
+            seen = [self.model.features(atoms, free) for atoms in structures]
+            points = replace(
+                points,
+                features=np.array([each.values for each in seen]) / self.unit,
+                slopes=np.array([each.slopes[:, free] for each in seen]) / self.unit,
+            )
+        return points
 
 
 @dataclass(frozen=True)
@@ -165,9 +177,19 @@ class ResidualGPTuner:
             raise FineTuningError(
                 "all components are fixed, so there is nothing to learn; free some"
             )
-        if not spec.pair_weight:
-            return ResidualSpace(coordinates, None)
-        return ResidualSpace(coordinates, PairBasis(start, spec.pair_cutoff, spec.pair_functions))
+        pairs = (
+            PairBasis(start, spec.pair_cutoff, spec.pair_functions) if spec.pair_weight else None
+        )
+        if not spec.features:
+            return ResidualSpace(coordinates, pairs, None)
+        model = self._surrogate.prior
+        if not isinstance(model, FeatureSurrogate):
+            raise FineTuningError(
+                f"a {type(model).__name__} shows no descriptors; leave `features` out"
+            )
+        slopes = model.features(start, coordinates.free).slopes[:, coordinates.free]
+        unit = float(np.sqrt(np.mean(np.sum(slopes**2, axis=0))))
+        return ResidualSpace(coordinates, pairs, model, unit)
 
     def _fit(
         self, points: Points, frames: Sequence[Frame], below: Sequence[Prediction], errors: Array

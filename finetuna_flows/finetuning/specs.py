@@ -93,6 +93,10 @@ class ResidualGPSpec(MSONable):
     """Å; of the pair potential."""
     pair_functions: int = 10
     """Gaussians between 0.7 Å and the cutoff, for each pair of elements."""
+    features: bool = False
+    """Whether a smooth function of the prior's descriptors, summed over the atoms, is added to the
+    one of the coordinates, for priors that show them. Each prediction then costs as many passes
+    backwards through the model as there are descriptors or free components."""
     length_bounds: tuple[float, float] | None = None
     """Å; if given, length and pair weight are those of the largest marginal likelihood, the
     length within these bounds, and each update starts from scratch."""

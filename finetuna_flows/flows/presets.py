@@ -10,6 +10,7 @@ from finetuna_flows.queries.combine import AnyOf
 from finetuna_flows.queries.convergence import RelaxedOnly
 from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
+from finetuna_flows.surrogates.specs import NuclearSpec
 
 
 def finetuna_2022() -> OnlineRelaxMaker:
@@ -22,9 +23,15 @@ def finetuna_2022() -> OnlineRelaxMaker:
     )
 
 
+def no_network() -> OnlineRelaxMaker:
+    """All from labels: repulsion of nuclei, pair potential and Gaussian process, any element."""
+    return OnlineRelaxMaker(surrogate=NuclearSpec())
+
+
 PRESETS: dict[str, Callable[[], OnlineRelaxMaker]] = {
     "finetuna-2022": finetuna_2022,
     "fast": OnlineRelaxMaker,
+    "no-network": no_network,
 }
 """Each makes a Maker whose other fields may still be set."""
 

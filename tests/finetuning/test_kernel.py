@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.random import Generator
 
 from finetuna_flows.finetuning.derivative_gp import DerivativeGP, Noise, fit_derivative_gp
-from finetuna_flows.finetuning.kernel import Kernel, Points, weighted
+from finetuna_flows.finetuning.kernel import Kernel, Points, bare_points, weighted
 from finetuna_flows.geometry import Array
 
 NOISE = Noise(1e-3, 2e-3, 0.05)
@@ -26,8 +28,24 @@ def terms(x: Array) -> Array:
     return np.concatenate([values[None], -slopes])
 
 
+def features(x: Array) -> tuple[Array, Array]:
+    """Three functions of the coordinates and their slopes, shapes (3,) and (3, d)."""
+    d = len(x)
+    values = np.array([x.sum(), np.cos(x[1]), (x**2).sum() / 2])
+    return values, np.stack([np.ones(d), -np.sin(x[1]) * np.eye(d)[1], x])
+
+
 def points(inputs: Array) -> Points:
-    return Points(inputs, np.array([terms(x) for x in inputs]))
+    return replace(bare_points(inputs), terms=np.array([terms(x) for x in inputs]))
+
+
+def rich_points(inputs: Array) -> Points:
+    both = [features(x) for x in inputs]
+    return replace(
+        points(inputs),
+        features=np.array([values for values, _ in both]),
+        slopes=np.array([slopes for _, slopes in both]),
+    )
 
 
 def labels(inputs: Array) -> tuple[Array, Array]:
@@ -86,6 +104,44 @@ def test_variance_is_that_of_dense_linear_algebra(rng: Generator) -> None:
 def test_prior_variances_are_those_of_the_covariance(rng: Generator) -> None:
     seen, kernel = points(rng.normal(size=(4, 3))), Kernel(0.7, 0.6)
     assert kernel.variance(seen) == pytest.approx(np.diag(kernel.covariance(seen, seen)))
+
+
+def test_covariances_of_features_are_differences_of_the_kernel(rng: Generator) -> None:
+    """Every entry by central differences of the kernel of features and coordinates."""
+    kernel, h, d = Kernel(0.8, 0.7, 1.3, 0.9), 1e-4, 2
+    x, y = rng.normal(size=(2, d))
+
+    def value(one: Array, other: Array) -> float:
+        smooth = np.exp(-((one - other) @ (one - other)) / (2 * 0.8**2))
+        apart = features(one)[0] - features(other)[0]
+        of_features = 0.9**2 * np.exp(-(apart @ apart) / (2 * 1.3**2))
+        return float(smooth + of_features + 0.7**2 * terms(one)[0] @ terms(other)[0])
+
+    def observe(point: Array, row: int) -> list[tuple[Array, float]]:
+        if row == 0:
+            return [(point, 1.0)]
+        step = h * np.eye(d)[row - 1]
+        return [(point + step, -0.5 / h), (point - step, 0.5 / h)]
+
+    expected = [
+        [
+            sum(v * w * value(a, b) for a, v in observe(x, i) for b, w in observe(y, j))
+            for j in range(1 + d)
+        ]
+        for i in range(1 + d)
+    ]
+    found = kernel.covariance(rich_points(x[None]), rich_points(y[None]))
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
+    both = rich_points(np.array([x, y]))
+    assert kernel.variance(both) == pytest.approx(np.diag(kernel.covariance(both, both)))
+
+
+def test_mean_is_the_covariance_times_the_weights(rng: Generator) -> None:
+    kernel = Kernel(0.8, 0.0, 1.3, 0.9)
+    seen, asked = rich_points(rng.normal(size=(4, 2))), rich_points(rng.normal(size=(1, 2)))
+    weights = rng.normal(size=12)
+    energy, forces = kernel.mean(asked, seen, weights)
+    assert [energy, *forces] == pytest.approx(kernel.covariance(asked, seen) @ weights)
 
 
 def test_coefficient_is_found_where_the_linear_model_is_right(rng: Generator) -> None:

@@ -21,6 +21,7 @@ from finetuna_flows.geometry import Array, free_components, moved
 from finetuna_flows.protocols import CorrectableSurrogate, FineTuner, Surrogate
 from finetuna_flows.records import Frame, Label, Prediction
 from finetuna_flows.surrogates.composite import CompositeSurrogate
+from finetuna_flows.surrogates.specs import ToySpec
 from tests.contracts.tuner import FineTunerContract, force_rmse
 
 ENERGY_ZERO = -500.0  # eV; of the parent against the prior
@@ -209,6 +210,30 @@ def test_pair_potential_generalizes_where_the_process_alone_cannot() -> None:
     few, unseen = labelled(rattled(2, 0.05)), labelled(rattled(4, 0.15, seed=11))
     alone = force_rmse(learned(few, ResidualGPSpec(pair_weight=0.0)), unseen)
     assert force_rmse(learned(few), unseen) < 0.8 * alone
+
+
+def test_descriptors_of_the_prior_join_the_coordinates() -> None:
+    """Energy and forces still agree, and the labels are still reproduced."""
+    frames, unseen = labelled(rattled(3)), rattled(1, seed=8)[0]
+    composite = CompositeSurrogate(ToySpec().build())
+    ResidualGPSpec(features=True).build(composite).update(frames)
+    plain = CompositeSurrogate(ToySpec().build())
+    ResidualGPSpec().build(plain).update(frames)
+    assert force_rmse(composite, frames) < 0.02
+    found = composite.predict(unseen)
+    assert not np.allclose(found.forces, plain.predict(unseen).forces, atol=1e-3)
+    step = np.zeros_like(unseen.positions)
+    step[-1] = (3e-4, -2e-4, 4e-4)
+    up, down = (
+        composite.predict(moved(unseen, unseen.positions + way)).energy for way in (step, -step)
+    )
+    assert up - down == pytest.approx(-2 * float((found.forces * step).sum()), abs=1e-8)
+
+
+def test_a_prior_without_descriptors_is_refused(frames: list[Frame]) -> None:
+    tuner = ResidualGPSpec(features=True).build(surrogate())
+    with pytest.raises(FineTuningError, match="SoftSprings shows no descriptors"):
+        tuner.update(frames)
 
 
 def test_likelihood_chooses_within_its_bounds(frames: list[Frame]) -> None:
