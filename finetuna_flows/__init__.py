@@ -18,7 +18,7 @@ Imports point downwards only, and siblings do not see each other::
 
     cli → flows → (results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → history → records → (geometry | calculators | reasons) → settings → errors
+        → protocols → history → records → pairs → (geometry | calculators | reasons) → settings → errors
 """
 
 from importlib import import_module
@@ -27,12 +27,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
     from finetuna_flows.flows.compare import CompareMaker
+    from finetuna_flows.flows.finetune import FineTuneMaker
     from finetuna_flows.flows.relax import OnlineRelaxMaker
 
-__all__ = ["CompareMaker", "OnlineRelaxMaker", "ParentRelaxMaker", "WarmStartMaker"]
+__all__ = [
+    "CompareMaker",
+    "FineTuneMaker",
+    "OnlineRelaxMaker",
+    "ParentRelaxMaker",
+    "WarmStartMaker",
+]
 
 _HOMES = {
     "CompareMaker": "finetuna_flows.flows.compare",
+    "FineTuneMaker": "finetuna_flows.flows.finetune",
     "OnlineRelaxMaker": "finetuna_flows.flows.relax",
     "ParentRelaxMaker": "finetuna_flows.flows.baselines",
     "WarmStartMaker": "finetuna_flows.flows.baselines",

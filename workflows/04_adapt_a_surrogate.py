@@ -10,8 +10,7 @@ from pathlib import Path
 
 from jobflow import Flow, JobOrder, run_locally
 
-from finetuna_flows import OnlineRelaxMaker, ParentRelaxMaker
-from finetuna_flows.flows.finetune import FineTuneMaker
+from finetuna_flows import FineTuneMaker, OnlineRelaxMaker, ParentRelaxMaker
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.results.store import default_job_store
 from finetuna_flows.structures.prepare import rattle

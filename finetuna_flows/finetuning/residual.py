@@ -105,6 +105,11 @@ class ResidualGPTuner:
             raise ValueError(
                 f"{type(surrogate).__name__} cannot be corrected; put it into a CompositeSurrogate"
             )
+        if spec.features and not isinstance(surrogate.prior, FeatureSurrogate):
+            raise ValueError(
+                f"`features` is asked for but a {type(surrogate.prior).__name__} shows no "
+                "descriptors; leave it out, or use CHGNetSpec or FairchemSpec"
+            )
         self._spec = spec
         self._surrogate = surrogate
         self._below: dict[bytes, Prediction] = {}
@@ -177,16 +182,11 @@ class ResidualGPTuner:
             raise FineTuningError(
                 "all components are fixed, so there is nothing to learn; free some"
             )
-        pairs = (
-            PairBasis(start, spec.pair_cutoff, spec.pair_functions) if spec.pair_weight else None
-        )
-        if not spec.features:
-            return ResidualSpace(coordinates, pairs, None)
+        basis = PairBasis(start, spec.pair_cutoff, spec.pair_functions)
+        pairs = basis if spec.pair_weight else None
         model = self._surrogate.prior
-        if not isinstance(model, FeatureSurrogate):
-            raise FineTuningError(
-                f"a {type(model).__name__} shows no descriptors; leave `features` out"
-            )
+        if not spec.features or not isinstance(model, FeatureSurrogate):
+            return ResidualSpace(coordinates, pairs, None)
         slopes = model.features(start, coordinates.free).slopes[:, coordinates.free]
         unit = float(np.sqrt(np.mean(np.sum(slopes**2, axis=0))))
         return ResidualSpace(coordinates, pairs, model, unit)
