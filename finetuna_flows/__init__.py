@@ -18,7 +18,8 @@ Imports point downwards only, and siblings do not see each other::
 
     cli → flows → (results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → history → records → pairs → (geometry | calculators | reasons) → settings → errors
+        → protocols → history → records → pairs → (geometry | calculators | reasons)
+        → settings → errors
 """
 
 from importlib import import_module

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.errors import FineTuningError
+from finetuna_flows.finetuning.below import PredictionsBelow
 from finetuna_flows.finetuning.specs import CurvatureSpec
 from finetuna_flows.geometry import Array, Mask, free_components
 from finetuna_flows.protocols import CorrectableSurrogate
@@ -65,7 +66,7 @@ class CurvatureTuner:
             )
         self._spec = spec
         self._surrogate = surrogate
-        self._below: dict[bytes, Prediction] = {}
+        self._below = PredictionsBelow(surrogate, NAME)
         self._factor = 1.0
 
     def update(self, frames: Sequence[Frame]) -> FitReport:
@@ -81,7 +82,7 @@ class CurvatureTuner:
         """
         began = perf_counter()
         free = _free(frames)
-        below = self._predict_below(frames)
+        below = self._below.predict(frames)
         model = np.array([each.forces[free] for each in below])  # (labels, d)
         parent = np.array([frame.label.forces[free] for frame in frames])
         before = _rmse(self._factor * model, parent)
@@ -96,18 +97,6 @@ class CurvatureTuner:
             force_rmse_after=_rmse(self._factor * model, parent),
             wall_time=perf_counter() - began,
         )
-
-    def _predict_below(self, frames: Sequence[Frame]) -> list[Prediction]:
-        known = [frame for frame in frames if _key(frame) in self._below]
-        if known:
-            then = self._below[_key(known[-1])]
-            now = self._surrogate.predict_below(NAME, known[-1].atoms)
-            if then.energy != now.energy or not np.array_equal(then.forces, now.forces):
-                self._below.clear()
-        for frame in frames:
-            if _key(frame) not in self._below:
-                self._below[_key(frame)] = self._surrogate.predict_below(NAME, frame.atoms)
-        return [self._below[_key(frame)] for frame in frames]
 
 
 def posterior_factor(model: Array, parent: Array, spec: CurvatureSpec) -> float:
@@ -145,9 +134,3 @@ def _free(frames: Sequence[Frame]) -> Mask:
 
 def _rmse(model: Array, parent: Array) -> float:
     return float(np.sqrt(np.mean((model - parent) ** 2)))
-
-
-def _key(frame: Frame) -> bytes:
-    """What tells one label of a system from another."""
-    key: bytes = frame.atoms.positions.tobytes()
-    return key

@@ -62,6 +62,12 @@ def bare_points(inputs: Array) -> Points:
     return Points(inputs, np.zeros((m, 1 + d, 0)), np.zeros((m, 0)), np.zeros((m, 0, d)))
 
 
+def joined(one: Points, other: Points) -> Points:
+    """All geometries of both, in their order."""
+    names = ("inputs", "terms", "features", "slopes")
+    return Points(*(np.concatenate([getattr(one, n), getattr(other, n)]) for n in names))
+
+
 @dataclass(frozen=True)
 class Kernel:
     """Its hyperparameters, relative to the amplitude of the smooth function of coordinates."""

@@ -11,9 +11,10 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.errors import FineTuningError, SurrogateError
+from finetuna_flows.finetuning.below import PredictionsBelow
 from finetuna_flows.finetuning.coordinates import FreeCoordinates
 from finetuna_flows.finetuning.derivative_gp import DerivativeGP, Noise, fit_derivative_gp
-from finetuna_flows.finetuning.kernel import Points, bare_points, weighted
+from finetuna_flows.finetuning.kernel import Points, bare_points, joined, weighted
 from finetuna_flows.finetuning.likelihood import likeliest_process
 from finetuna_flows.finetuning.pair_basis import PairBasis
 from finetuna_flows.finetuning.specs import ResidualGPSpec
@@ -112,7 +113,7 @@ class ResidualGPTuner:
             )
         self._spec = spec
         self._surrogate = surrogate
-        self._below: dict[bytes, Prediction] = {}
+        self._below = PredictionsBelow(surrogate, NAME)
         self._correction: ResidualCorrection | None = None
 
     @property
@@ -141,8 +142,9 @@ class ResidualGPTuner:
         if not frames:
             raise FineTuningError("got 0 labels but learning needs at least 1")
         space = self._correction.space if self._correction else self._begin(frames[0])
-        points = _read(space, frames)
-        below = self._predict_below(frames)
+        below = self._below.predict(frames)
+        known = self._correction.process.points if self._correction else None
+        points = _read(space, frames, None if self._below.renewed else known)
         free = space.coordinates.free
         errors = np.array(
             [f.label.forces[free] - b.forces[free] for f, b in zip(frames, below, strict=True)]
@@ -161,19 +163,6 @@ class ResidualGPTuner:
         )
         logger.debug("%s: %s; %s, %.3g eV", NAME, report, process.kernel, process.amplitude)
         return report
-
-    def _predict_below(self, frames: Sequence[Frame]) -> list[Prediction]:
-        known = [frame for frame in frames if _key(frame) in self._below]
-        if known and self._changed_at(known[-1]):
-            self._below.clear()
-        for frame in frames:
-            if _key(frame) not in self._below:
-                self._below[_key(frame)] = self._surrogate.predict_below(NAME, frame.atoms)
-        return [self._below[_key(frame)] for frame in frames]
-
-    def _changed_at(self, frame: Frame) -> bool:
-        then, now = self._below[_key(frame)], self._surrogate.predict_below(NAME, frame.atoms)
-        return then.energy != now.energy or not np.array_equal(then.forces, now.forces)
 
     def _begin(self, frame: Frame) -> ResidualSpace:
         start, spec = frame.atoms.copy(), self._spec
@@ -216,14 +205,14 @@ class ResidualGPTuner:
         return float(np.sqrt(np.mean((errors - known) ** 2)))
 
 
-def _read(space: ResidualSpace, frames: Sequence[Frame]) -> Points:
+def _read(space: ResidualSpace, frames: Sequence[Frame], known: Points | None) -> Points:
+    """How the process sees the labels; the first ones may be `known` already."""
+    structures = [frame.atoms for frame in frames]
     try:
-        return space.read([frame.atoms for frame in frames])
+        inputs = [space.coordinates.read(atoms) for atoms in structures]
+        count = 0 if known is None else len(known)
+        if known is None or not np.array_equal(inputs[:count], known.inputs):
+            return space.read(structures)
+        return joined(known, space.read(structures[count:])) if structures[count:] else known
     except SurrogateError as exc:
         raise FineTuningError(f"the labels are not of one system: {exc}") from exc
-
-
-def _key(frame: Frame) -> bytes:
-    """What tells one label of a system from another."""
-    key: bytes = frame.atoms.positions.tobytes()
-    return key

@@ -9,7 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
-from finetuna_flows.finetuning.specs import GradientSpec, ResidualGPSpec
+from finetuna_flows.finetuning.specs import CurvatureSpec, GradientSpec, ResidualGPSpec
 from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, QueryCriterion, Spec, Surrogate, TunerSpec
@@ -72,10 +72,13 @@ class OnlineRelaxMaker(Maker):
             raise ValueError(
                 f"`endpoint_fraction` is {self.endpoint_fraction} but must be above 0, at most 1"
             )
-        if asks_for_uncertainty(self.criterion) and isinstance(self.tuner, GradientSpec):
+        if asks_for_uncertainty(self.criterion) and isinstance(
+            self.tuner, GradientSpec | CurvatureSpec
+        ):
             raise ValueError(
-                "`criterion` asks for the surrogate's uncertainty but `tuner` is a GradientSpec, "
-                "which gives none; use ResidualGPSpec, or a StackSpec of both"
+                "`criterion` asks for the surrogate's uncertainty but `tuner` is a "
+                f"{type(self.tuner).__name__}, which gives none; use ResidualGPSpec, or a "
+                "StackSpec of both"
             )
         self.tags = tuple(self.tags)
 
