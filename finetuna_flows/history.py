@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
 
+import numpy as np
 from ase import Atoms
 
-from finetuna_flows.geometry import Mask, fmax, free_components, moved
+from finetuna_flows.geometry import Array, Mask, fmax, free_components, moved
 from finetuna_flows.records import Frame, Step
 
 SAME_ENERGY = 2e-3
@@ -28,6 +29,8 @@ class History(Sequence[Step]):
     _frames: list[Frame] = field(default_factory=list)
     _labelled: list[int] = field(default_factory=list)
     _best: Step | None = None
+    _at: dict[bytes, Step] = field(default_factory=dict)
+    _repeated: bool = False
 
     @cached_property
     def free(self) -> Mask:
@@ -38,8 +41,10 @@ class History(Sequence[Step]):
         """Add the newest step."""
         if step.label is not None:
             self._labelled.append(len(self._steps))
-            if self._best is None or self._better(step, self._best):
-                self._best = step
+            key = step.positions.tobytes()
+            self._repeated = key in self._at
+            self._at.setdefault(key, step)
+            self._best = self._choose_best(step)
             self._frames.append(Frame(self.at(step), step.label))
         self._steps.append(step)
 
@@ -61,14 +66,25 @@ class History(Sequence[Step]):
     def best_labelled(self) -> Step | None:
         """The labelled step that is nearest to a minimum; None before the first label.
 
-        It is the one of lowest energy. Energies closer than `SAME_ENERGY` are told apart by fmax.
+        It has the lowest energy; of those within `SAME_ENERGY` of the lowest, the smallest fmax.
+        Energies are those that the forces belong to.
         """
         return self._best
 
+    def labelled_at(self, positions: Array) -> Step | None:
+        """The first labelled step at just these positions (Å, shape (n, 3)), if there is one."""
+        return self._at.get(np.ascontiguousarray(positions, dtype=np.float64).tobytes())
+
     @property
     def origin(self) -> Step | None:
-        """The labelled step from which the optimizer moves on; None before the first label."""
-        return self.best_labelled if self.returns_to_best else self.last_labelled
+        """The labelled step from which the optimizer moves on; None before the first label.
+
+        A way that led from the best label to a known one would do so again, so then the
+        optimizer goes on from there.
+        """
+        if self.returns_to_best and not self._repeated:
+            return self.best_labelled
+        return self.last_labelled
 
     @property
     def steps_since_label(self) -> int:
@@ -80,11 +96,13 @@ class History(Sequence[Step]):
         """Labels asked of the parent, replayed ones included."""
         return len(self._labelled)
 
-    def _better(self, step: Step, best: Step) -> bool:
-        if step.force_energy < best.force_energy:
-            return True
-        close = step.force_energy < best.force_energy + SAME_ENERGY
-        return close and fmax(step.forces, self.free) < fmax(best.forces, self.free)
+    def _choose_best(self, newest: Step) -> Step:
+        """The best of the labels, the newest one included; it is not among the steps yet."""
+        labels = [*(self._steps[index] for index in self._labelled[:-1]), newest]
+        energies = [step.label.force_energy for step in labels if step.label]
+        lowest = min(energies)
+        close = [s for s, e in zip(labels, energies, strict=True) if e <= lowest + SAME_ENERGY]
+        return min(close, key=lambda step: fmax(step.forces, self.free))
 
     def __len__(self) -> int:
         return len(self._steps)

@@ -206,6 +206,8 @@ class Relaxation:
     """eV/Å that the parent's forces had to reach."""
     integrity: Integrity
     """Of the adsorbate at the endpoint, against the start."""
+    ended_at: int | None = None
+    """Index of the labelled step that is the endpoint; None: the newest label."""
 
     @property
     def converged(self) -> bool:
@@ -219,7 +221,9 @@ class Relaxation:
 
     @property
     def endpoint(self) -> Step | None:
-        """The newest geometry that the parent labelled; None if it never was asked."""
+        """The labelled geometry where the relaxation ended; None if the parent never was asked."""
+        if self.ended_at is not None:
+            return self.steps[self.ended_at]
         return self.labelled[-1] if self.labelled else None
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -37,6 +39,8 @@ def past(*labels: tuple[float, float] | None, returns_to_best: bool = False) -> 
         ([(0.0, 1.0), None, (0.5 * SAME_ENERGY, 0.1)], 2),
         ([(0.0, 1.0), (0.5 * SAME_ENERGY, 2.0)], 0),
         ([(0.0, 1.0), (-0.1, 2.0), None, (0.2, 0.5)], 1),
+        ([(0.0, 0.05), (-0.5 * SAME_ENERGY, 2.0)], 0),  # lower, but not by what counts
+        ([(0.9 * SAME_ENERGY * i, 1.0 - 0.1 * i) for i in range(5)], 1),  # not step by step
     ],
 )
 def test_best_is_lowest_and_fmax_decides_between_equals(
@@ -53,6 +57,22 @@ def test_origin_is_the_last_label_or_the_best_one() -> None:
     assert last is not None
     assert best is not None
     assert (last.index, best.index) == (2, 1)
+
+
+def test_energies_are_those_of_the_forces() -> None:
+    history = past((0.0, 1.0))
+    label = Label(0.01, np.array([[0.1, 0.0, 0.0]]), free_energy=-0.05)
+    history.append(replace(history[0], index=1, positions=np.ones((1, 3)), label=label))
+    assert history.best_labelled is history[1]
+
+
+def test_a_known_geometry_is_found_and_left_behind() -> None:
+    history = past((0.0, 1.0), (0.5, 0.2), returns_to_best=True)
+    assert history.labelled_at(np.ones((1, 3))) is history[1]
+    assert history.labelled_at(np.full((1, 3), 1.1)) is None
+    assert history.origin is history[0]
+    history.append(replace(history[1], index=2))
+    assert history.origin is history[2]
 
 
 def test_without_a_label_there_is_no_origin() -> None:

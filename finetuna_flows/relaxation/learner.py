@@ -81,8 +81,11 @@ class Learner:
             prediction_time=prediction_time,
         )
         if step.decision.query:
-            log_asking(step)
-            step = replace(step, label=self._parent.label(atoms))
+            known = self._run.history.labelled_at(atoms.positions)
+            if known is None:
+                log_asking(step)
+            label = self._parent.label(atoms) if known is None else known.label
+            step = replace(step, label=label)
         self._run.ledger.write(step)
         return step
 

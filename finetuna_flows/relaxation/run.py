@@ -97,7 +97,10 @@ class Run:
         return self._limits.exceeded(self.history, time.perf_counter() - self._started)
 
     def finish(self, method: str, level: str, reason: StopReason) -> Relaxation:
-        """Close the books."""
+        """Close the books; where it returns to the best label, it ends there unless converged."""
+        history = self.history
+        best = history.returns_to_best and reason is not StopReason.CONVERGED
+        end = history.best_labelled if best else history.last_labelled
         return Relaxation(
             method=method,
             level=level,
@@ -105,7 +108,8 @@ class Run:
             steps=tuple(self.history),
             stop_reason=reason,
             fmax_threshold=self.threshold,
-            integrity=self._integrity,
+            integrity=integrity(history.start, history.at(end)) if end else self._integrity,
+            ended_at=end.index if end else None,
         )
 
     def _watch_adsorbate(self, step: Step) -> None:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT as EMTCalculator  # noqa: N811 - its name here is a target
 from ase.constraints import FixAtoms
 
 from finetuna_flows.geometry import fmax, free_components
 from finetuna_flows.history import SAME_ENERGY
+from finetuna_flows.parents.ase_engine import AseParent
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.queries.combine import AnyOf
 from finetuna_flows.queries.displacement import Displacement
 from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.reasons import Integrity, QueryReason, StopReason
+from finetuna_flows.records import FitReport, Frame, Label
+from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.relaxation.online import relax_online
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT, ON_THE_SURROGATE
 from finetuna_flows.structures.connectivity import same_minimum
-from tests.relaxation.parts import METHODS, direct, emt, online, warm_start
-from tests.systems import oxygen_on_copper
+from finetuna_flows.surrogates.composite import CompositeSurrogate
+from finetuna_flows.surrogates.specs import AseSurrogateSpec
+from tests.relaxation.parts import IDENTITY, METHODS, direct, emt, online, warm_start
+from tests.systems import MORSE, MORSE_ARGUMENTS, oxygen_on_copper
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -86,6 +95,48 @@ def test_a_worse_label_sends_the_optimizer_back_to_the_best(tmp_path: Path) -> N
         elif step.energy < best.energy:
             best = step
     assert worse
+
+
+class Recording(AseParent):
+    """EMT that remembers where it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(EMTCalculator(), "EMT")
+        self.asked: list[bytes] = []
+
+    def label(self, atoms: Atoms) -> Label:
+        self.asked.append(atoms.positions.tobytes())
+        return super().label(atoms)
+
+
+class NothingLearned:
+    """A tuner whose labels change nothing: the same way leads to the same place again."""
+
+    def update(self, frames: Sequence[Frame]) -> FitReport:
+        return FitReport("nothing", len(frames), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("optimizer", ["FIRE", "MDMin"])
+def test_the_parent_is_never_asked_twice_for_one_geometry(optimizer: str, tmp_path: Path) -> None:
+    surrogate = CompositeSurrogate(AseSurrogateSpec(MORSE, MORSE_ARGUMENTS).build())
+    with Ledger(tmp_path, IDENTITY) as ledger, Recording() as parent:
+        relaxation = relax_online(
+            oxygen_on_copper(),
+            surrogate=surrogate,
+            tuner=NothingLearned(),
+            parent=parent,
+            criterion=FirstN(1),
+            ledger=ledger,
+            fmax=0.02,
+            limits=Limits(max_steps=600),
+            optimizer=optimizer,
+            returns_to_best=True,
+        )
+    assert len(parent.asked) == len(set(parent.asked)) > 1
+    energies = [step.label.energy for step in relaxation.labelled if step.label]
+    assert relaxation.stop_reason is StopReason.MAX_STEPS
+    assert relaxation.energy is not None
+    assert relaxation.energy <= min(energies) + SAME_ENERGY
 
 
 def test_nothing_ends_on_a_predicted_force(tmp_path: Path) -> None:
