@@ -37,6 +37,9 @@ class ResidualSpace:
     """Whose descriptors are looked at too."""
     unit: float = 1.0
     """Of the descriptors: what a way of 1 Å changes them by, at the first label."""
+    zero: Array | float = 0.0
+    """Values of the pair terms at the first label, shape (p,), from which they are counted: they
+    are large, their changes small."""
 
     def read(self, structures: Sequence[Atoms]) -> Points:
         """Coordinates, pair terms and descriptors.
@@ -48,7 +51,9 @@ class ResidualSpace:
         """
         points = bare_points(np.array([self.coordinates.read(atoms) for atoms in structures]))
         if self.pairs is not None:
-            points = replace(points, terms=np.array([self.pairs.terms(a) for a in structures]))
+            terms = np.array([self.pairs.terms(atoms) for atoms in structures])
+            terms[:, 0] -= self.zero
+            points = replace(points, terms=terms)
         if self.model is not None:
             free = self.coordinates.free
             seen = [self.model.features(atoms, free) for atoms in structures]
@@ -174,11 +179,12 @@ class ResidualGPTuner:
         basis = PairBasis(start, spec.pair_cutoff, spec.pair_functions)
         pairs = basis if spec.pair_weight else None
         model = self._surrogate.prior
+        zero = 0.0 if pairs is None else pairs.terms(start)[0]
         if not spec.features or not isinstance(model, FeatureSurrogate):
-            return ResidualSpace(coordinates, pairs, None)
+            return ResidualSpace(coordinates, pairs, None, zero=zero)
         slopes = model.features(start, coordinates.free).slopes[:, coordinates.free]
         unit = float(np.sqrt(np.mean(np.sum(slopes**2, axis=0))))
-        return ResidualSpace(coordinates, pairs, model, unit)
+        return ResidualSpace(coordinates, pairs, model, unit, zero)
 
     def _fit(
         self, points: Points, frames: Sequence[Frame], below: Sequence[Prediction], errors: Array
