@@ -14,7 +14,7 @@ from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_known
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.geometry import free_components
-from finetuna_flows.structures.prepare import Preparation, Tag
+from finetuna_flows.structures.prepare import Preparation, tagged_adsorbate
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.validate import check_structure
 from finetuna_flows.surrogates.composite import CompositeSurrogate
@@ -34,8 +34,8 @@ class Input:
     def __str__(self) -> str:
         """What is to be relaxed, in one line."""
         fixed = int((~free_components(self.atoms)).all(axis=1).sum())
-        adsorbate = int((self.atoms.get_tags() == Tag.ADSORBATE).sum())
-        watched = f"{adsorbate} atoms of adsorbate" if adsorbate else NOT_WATCHED
+        adsorbate = self.atoms.symbols[tagged_adsorbate(self.atoms)]
+        watched = f"adsorbate {adsorbate}" if len(adsorbate) else NOT_WATCHED
         what = f"{self.name}: {self.atoms.symbols}"
         return f"{what}, {fixed} of {len(self.atoms)} atoms fixed, {watched}"
 

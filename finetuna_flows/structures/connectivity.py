@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from finetuna_flows.geometry import Array, Mask, displacements, free_components, moved
 from finetuna_flows.reasons import Integrity
-from finetuna_flows.structures.prepare import Tag
+from finetuna_flows.structures.prepare import tagged_adsorbate
 from finetuna_flows.structures.surface import heights, surface_normal, vacuum
 
 Indices = NDArray[np.int64]
@@ -115,18 +115,18 @@ def integrity(start: Atoms, end: Atoms) -> Integrity:
     Parameters
     ----------
     start
-        Its tags say what the adsorbate is: 2, as in OC20.
+        Its tags say what the adsorbate is; see `tagged_adsorbate`.
     end
         The same atoms in the same order; wrapping does not matter.
     """
     _check_same_atoms(start, end)
-    adsorbate = np.flatnonzero(start.get_tags() == Tag.ADSORBATE).tolist()
+    adsorbate = tagged_adsorbate(start)
     if not adsorbate:
         return Integrity.NO_ADSORBATE
     molecules = fragments(start, adsorbate)
     if fragments(end, adsorbate) != molecules:
         return Integrity.DISSOCIATED
-    slab = np.flatnonzero(start.get_tags() != Tag.ADSORBATE).tolist()
+    slab = np.setdiff1d(np.arange(len(start)), adsorbate).tolist()
     before = find_bonds(start, slab, adsorbate, CONTACT_FACTOR)
     after = find_bonds(end, slab, adsorbate, CONTACT_FACTOR)
     findings = {

@@ -24,6 +24,18 @@ class Tag(IntEnum):
     ADSORBATE = 2
 
 
+def tagged_adsorbate(atoms: Atoms) -> list[int]:
+    """Indices of the atoms tagged as adsorbate; none where the tags count layers instead.
+
+    ASE's slab builders count them from the top and give 0 to what is added: then there are tags
+    above 2, or all atoms tagged 2 are fixed.
+    """
+    tags = atoms.get_tags()
+    found: list[int] = np.flatnonzero(tags == Tag.ADSORBATE).tolist()
+    layers = tags.max(initial=0) > Tag.ADSORBATE or not free_components(atoms)[found].any()
+    return [] if layers else found
+
+
 def fix_bottom_layers(atoms: Atoms, n_layers: int, tolerance: float = LAYER_TOLERANCE) -> Atoms:
     """Fix the lowest layers of the slab, besides what is fixed already.
 
@@ -43,7 +55,7 @@ def fix_bottom_layers(atoms: Atoms, n_layers: int, tolerance: float = LAYER_TOLE
     """
     if n_layers < 0:
         raise ValueError(f"`n_layers` is {n_layers} but must not be negative")
-    slab = np.flatnonzero(atoms.get_tags() != Tag.ADSORBATE)
+    slab = np.setdiff1d(np.arange(len(atoms)), tagged_adsorbate(atoms))
     layer = layers(heights(atoms[slab]), tolerance)
     found = int(layer.max(initial=-1)) + 1
     if n_layers > found:

@@ -127,7 +127,7 @@ def test_what_is_to_be_relaxed_is_said_first(folder: Path) -> None:
     bare.set_tags(0)
     write(folder / "site" / "POSCAR", bare, format="vasp")
     done = run(folder, "relax", "o_cu.traj", "site/POSCAR", "--dry-run")
-    assert "o_cu: Cu8O, 4 of 9 atoms fixed, 1 atoms of adsorbate" in done.stderr
+    assert "o_cu: Cu8O, 4 of 9 atoms fixed, adsorbate O" in done.stderr
     assert "site: Cu8O, 4 of 9 atoms fixed, no adsorbate tagged" in done.stderr
 
 

@@ -7,7 +7,13 @@ from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components
-from finetuna_flows.structures.prepare import Preparation, fix_bottom_layers, rattle, tag_atoms
+from finetuna_flows.structures.prepare import (
+    Preparation,
+    fix_bottom_layers,
+    rattle,
+    tag_atoms,
+    tagged_adsorbate,
+)
 
 
 @pytest.fixture
@@ -103,3 +109,14 @@ def test_wrong_arguments_refuses(slab: Atoms) -> None:
         Preparation(fixed_layers=-1)
     with pytest.raises(ValueError, match="`rattle` is nan"):
         Preparation(rattle=float("nan"))
+
+
+def test_tags_that_count_layers_name_no_adsorbate() -> None:
+    """As ASE's builders set them: tag 2 is a layer of metal, the adsorbate has tag 0."""
+    slab = fcc111("Ni", (2, 2, 3), vacuum=6.0)
+    add_adsorbate(slab, "O", 1.2, "fcc")
+    assert tagged_adsorbate(slab) == []
+    thin = fcc111("Ni", (2, 2, 2), vacuum=6.0)
+    thin.set_constraint(FixAtoms(mask=thin.get_tags() == 2))
+    assert tagged_adsorbate(thin) == []
+    assert tagged_adsorbate(tag_atoms(slab, [12])) == [12]
