@@ -112,7 +112,7 @@ def fit_derivative_gp(
         The model.
     previous
         A process of the same kernel whose labels are the first of these: its factor is extended,
-        unless the unit of the noise has changed.
+        unless the unit of the noise must change, which it does by a factor of two at least.
 
     Raises
     ------
@@ -122,6 +122,8 @@ def fit_derivative_gp(
     m, d = forces.shape
     first = kernel.length * max(float(np.sqrt(np.mean(forces**2))), noise.smallest_force)
     unit = float(2.0 ** np.round(np.log2(first)))
+    if previous is not None and previous.unit / 2 <= first <= previous.unit * 2:
+        unit = previous.unit
     variances = np.full(1 + d, max((noise.force / unit) ** 2, SMALLEST_VARIANCE / kernel.length**2))
     variances[0] = max((noise.energy / unit) ** 2, SMALLEST_VARIANCE)
     known = previous if previous and _extends(points, kernel, unit, previous) else None
