@@ -17,8 +17,11 @@ from finetuna_flows.cli.exits import Exit, told_apart
 from finetuna_flows.cli.parse import json_object, parse_surrogate
 from finetuna_flows.cli.relax import print_spec
 from finetuna_flows.cli.tables import printer
+from finetuna_flows.errors import CheckpointError, SurrogateError
 from finetuna_flows.finetuning.recipe import AdaptRecipe
 from finetuna_flows.flows.finetune import FineTuneDoc, FineTuneMaker
+from finetuna_flows.surrogates.library import read_model
+from finetuna_flows.surrogates.specs import FairchemSpec, SavedSpec
 
 
 def finetune(
@@ -57,16 +60,35 @@ def finetune(
         if dry_run:
             print_spec(maker)
             return
+        _check_there(maker.surrogate)
         folder = directory / f"finetune_{Path(save_as).name}"
         job = maker.make([str(Path(source).resolve()) for source in sources])
         ((_, result),) = run_flow(job, open_store(store), folder, console, fresh=fresh)
         if isinstance(result, Exception):
-            raise typer.Exit(Exit.REFUSED if isinstance(result, ValueError) else Exit.FAILED)
+            refused = isinstance(result, ValueError | TypeError | CheckpointError)
+            raise typer.Exit(Exit.REFUSED if refused else Exit.FAILED)
         if as_json:
             json.dump(result.model_dump(mode="json"), sys.stdout)
             sys.stdout.write("\n")
         else:
             printer().print(_table(result))
+
+
+def _check_there(spec: object) -> None:
+    """Refuse a surrogate whose files are not there, before anything is built.
+
+    Raises
+    ------
+    ValueError
+        Naming what is missing.
+    """
+    if isinstance(spec, SavedSpec):
+        try:
+            read_model(spec.folder)
+        except SurrogateError as exc:
+            raise ValueError(f"--surrogate: {exc}") from exc
+    elif isinstance(spec, FairchemSpec) and "/" in spec.model and not Path(spec.model).is_file():
+        raise ValueError(f"--surrogate names {spec.model}, which is not a file; mend the path")
 
 
 def _table(doc: FineTuneDoc) -> Table:

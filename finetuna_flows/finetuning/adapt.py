@@ -83,7 +83,7 @@ def finetune_surrogate(
             f"a {type(surrogate).__name__} has no weights to train; use one that has, "
             "such as CHGNetSpec()"
         )
-    identity = _identity(frames, spec, recipe)
+    identity = _identity(frames, spec, recipe, surrogate)
     progress = read_progress(directory, identity) if directory else None
     usual = paired if recipe.energy_weight else shuffled
     names = trained_names(surrogate, recipe)
@@ -109,11 +109,19 @@ def trained_names(surrogate: TrainableSurrogate, recipe: AdaptRecipe) -> tuple[s
     return names
 
 
-def _identity(frames: Sequence[Frame], spec: Spec[Surrogate], recipe: AdaptRecipe) -> str:
-    """Hash all that decides the weights of an epoch."""
+def _identity(
+    frames: Sequence[Frame],
+    spec: Spec[Surrogate],
+    recipe: AdaptRecipe,
+    surrogate: TrainableSurrogate,
+) -> str:
+    """Hash all that decides the weights of an epoch; a spec's name can come to mean other ones."""
     settings = {k: v for k, v in recipe.as_dict().items() if k not in ("epochs", "patience")}
     text = json.dumps([settings, spec], cls=MontyEncoder, sort_keys=True)
     digest = sha256(text.encode())
+    for name, weight in surrogate.named_parameters():
+        digest.update(f"{name} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().numpy().tobytes())
     for frame in frames:
         digest.update(frame.atoms.numbers.tobytes() + frame.atoms.pbc.tobytes())
         for values in (frame.atoms.cell.array, frame.atoms.positions, frame.label.forces):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from monty.json import MSONable
 
+from finetuna_flows.finetuning.specs import as_patterns, check_integers
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.records import Frame
 
@@ -55,8 +56,10 @@ class AdaptRecipe(MSONable):
     """Decides which systems are held out and the order of the frames."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "train", None if self.train is None else tuple(self.train))
-        object.__setattr__(self, "frozen", tuple(self.frozen))
+        if self.train is not None:
+            object.__setattr__(self, "train", as_patterns("train", self.train))
+        object.__setattr__(self, "frozen", as_patterns("frozen", self.frozen))
+        check_integers(self, "epochs", "patience", "batch", "seed")
         rules = {
             "learning_rate": (self.learning_rate > 0, "positive"),
             "epochs": (self.epochs >= 1, "at least 1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,10 +19,9 @@ from monty.json import jsanitize
 from pydantic import BeforeValidator
 from threadpoolctl import threadpool_limits
 
-from finetuna_flows.errors import CheckpointError
 from finetuna_flows.finetuning.dataset import collect_frames
 from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe
-from finetuna_flows.flows.job import check_specs
+from finetuna_flows.flows.job import check_specs, continue_from
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.records import Frame, Label
 from finetuna_flows.results.build import packages
@@ -31,7 +29,7 @@ from finetuna_flows.results.document_parts import Document, UtcTime
 from finetuna_flows.results.documents import plain
 from finetuna_flows.settings import Settings
 from finetuna_flows.structures.read import read_structure, to_portable
-from finetuna_flows.surrogates.library import check_free
+from finetuna_flows.surrogates.library import check_base, check_free
 from finetuna_flows.surrogates.specs import CHGNetSpec, SavedSpec
 
 logger = logging.getLogger(__name__)
@@ -141,7 +139,7 @@ class FineTuneMaker(Maker):
         """
         directory = Path.cwd()
         if prev_dir is not None:
-            _continue_from(Path(str(prev_dir).rpartition(":")[2]), directory)
+            continue_from(prev_dir, directory, CHECKPOINT)
         listed = [sources] if isinstance(sources, str | Path) else sources
         return finetune_and_save(self, load_frames(listed), directory)
 
@@ -154,17 +152,19 @@ def finetune_and_save(
     Raises
     ------
     ValueError
-        If the name is taken or the frames are of one system; before any work.
+        If the name is taken, the surrogate is none that can be saved, or the frames are of one
+        system; before any work.
     FineTuningError
         If the training went astray; what was saved before stays as it is.
     """
     target = SavedSpec(maker.save_as)
     check_free(target.folder, overwrite=maker.overwrite)
+    spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
+    check_base(spec["surrogate"])
     start = time.perf_counter()
     with threadpool_limits(Settings().threads):
         adapted = maker.recipe.apply(frames, maker.surrogate, directory)
     report = adapted.report
-    spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
     doc = FineTuneDoc(
         uuid=str(uuid4()),
         name=maker.name,
@@ -210,16 +210,3 @@ def _portable(source: object) -> object:
         "free_energy": label.free_energy,
         "forces": label.forces.tolist(),
     }
-
-
-def _continue_from(previous: Path, directory: Path) -> None:
-    source, target = previous / CHECKPOINT, directory / CHECKPOINT
-    if not source.is_file():
-        raise CheckpointError(
-            f"`prev_dir` is {previous} but holds no {CHECKPOINT}; name the directory of an earlier "
-            "try of the same training, or leave it out"
-        )
-    if not target.exists():
-        part = target.with_suffix(".part")
-        shutil.copyfile(source, part)
-        part.rename(target)  # whole or not at all

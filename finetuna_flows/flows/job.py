@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def run_relaxation(
     ----------
     maker
         Its fields are the spec; all but name, limits and tags identify the run, together with
-        the parent's level of theory and the structure.
+        what is in the files that they name, the parent's level of theory and the structure.
     structure
         Where to start.
     prev_dir
@@ -93,7 +94,7 @@ def run_relaxation(
     spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
     directory = Path.cwd()
     if prev_dir is not None:
-        _continue_from(Path(str(prev_dir).rpartition(":")[2]), directory)
+        continue_from(prev_dir, directory, LEDGER_NAME)
     with threadpool_limits(Settings().threads):
         calculator = parent.build()
         check_known(atoms, surrogate, calculator)
@@ -102,6 +103,8 @@ def run_relaxation(
             "spec": _without_versions({k: v for k, v in spec.items() if k not in NOT_IDENTITY}),
             "structure": structure_identity(atoms),
         }
+        if files := fingerprints(maker):
+            identity["fingerprints"] = files
         with Ledger(directory, identity) as ledger, calculator:
             relaxation = relax(atoms, calculator, ledger)
     write_files(relaxation, directory)
@@ -112,6 +115,30 @@ def run_relaxation(
         tags=getattr(maker, "tags", ()),
         dir_name=str(directory),
     )
+
+
+def fingerprints(spec: object, name: str = "") -> dict[str, str]:
+    """What the specs in a Maker, or in a spec, say of the contents of the files they name.
+
+    A spec that depends on files has a method ``fingerprint()``, which returns their digest, or
+    None where it names none. Keys are the places, as in ``surrogate/members/0``.
+    """
+    parts: Mapping[Any, object] = {}
+    if is_dataclass(spec) and not isinstance(spec, type):
+        kept = (each.name for each in fields(spec))
+        parts = {key: getattr(spec, key) for key in kept if name or key not in NOT_IDENTITY}
+    elif isinstance(spec, Mapping):
+        parts = spec
+    elif isinstance(spec, list | tuple):
+        parts = dict(enumerate(spec))
+    found = {
+        place: digest
+        for key, part in parts.items()
+        for place, digest in fingerprints(part, f"{name}/{key}".lstrip("/")).items()
+    }
+    fingerprint = getattr(spec, "fingerprint", None)
+    own = fingerprint() if callable(fingerprint) else None
+    return found if own is None else {name: own, **found}
 
 
 def check_specs(maker: Maker, *names: str) -> None:
@@ -152,12 +179,29 @@ def _name(surrogate: Surrogate | None) -> str:
     return type(prior).__name__ if prior else "none"
 
 
-def _continue_from(previous: Path, directory: Path) -> None:
-    source, target = previous / LEDGER_NAME, directory / LEDGER_NAME
+def continue_from(prev_dir: str | Path, directory: Path, name: str) -> None:
+    """Copy the file of an earlier try, unless the directory has one of its own.
+
+    Parameters
+    ----------
+    prev_dir
+        Where the earlier try ran; a host before it, as in ``dir_name``, is left out.
+    directory
+        Where this one runs.
+    name
+        Of the file that keeps what was done.
+
+    Raises
+    ------
+    CheckpointError
+        If the earlier try left no such file.
+    """
+    previous = Path(str(prev_dir).rpartition(":")[2])
+    source, target = previous / name, directory / name
     if not source.is_file():
         raise CheckpointError(
-            f"`prev_dir` is {previous} but holds no {LEDGER_NAME}; name the directory of "
-            "an earlier try of the same relaxation, or leave it out"
+            f"`prev_dir` is {previous} but holds no {name}; name the directory of an earlier try "
+            "of the same work, or leave it out"
         )
     if not target.exists():
         part = target.with_suffix(".part")

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from jobflow import Flow, Job, JobStore, Response
 from jobflow.core.flow import get_flow
 
 from finetuna_flows.errors import FinetunaError
+from finetuna_flows.finetuning.recipe import CHECKPOINT
 from finetuna_flows.relaxation.checkpoint import set_aside
 
 logger = logging.getLogger(__name__)
@@ -27,8 +29,8 @@ def run_in_folders(
     jobflow's ``run_locally`` makes a new folder for every try, which a ledger would not survive.
 
     Yields each job with its response, or with the exception that ended it: the jobs that can do
-    without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger is set aside
-    instead of resumed.
+    without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger or checkpoint of
+    a training is set aside instead of resumed.
     """
     store.connect()
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
@@ -38,14 +40,30 @@ def run_in_folders(
         try:
             if fresh:
                 set_aside(folder)
+                _set_training_aside(folder)
             with chdir(folder):
                 response = job.run(store=store)
         except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
-            unexpected = not isinstance(error, FinetunaError)
-            logger.error("%s: %s", job.name, error, exc_info=unexpected)
+            logger.error("%s: %s", job.name, error, exc_info=not _is_refusal(error))
             yield job, error
             continue
         yield job, response
         for more in (response.replace, response.detour, response.addition):
             if more is not None:
                 yield from run_in_folders(more, store, root, fresh=fresh)
+
+
+def _set_training_aside(folder: Path) -> None:
+    checkpoint, number = folder / CHECKPOINT, 1
+    if checkpoint.exists():
+        while (aside := folder / f"{CHECKPOINT}.{number}").exists():
+            number += 1
+        checkpoint.rename(aside)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the message says all: what this package raises tells, what is below it may not."""
+    if not isinstance(error, ValueError | TypeError):
+        return isinstance(error, FinetunaError)
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("finetuna_flows.")

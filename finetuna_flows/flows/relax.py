@@ -9,7 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
-from finetuna_flows.finetuning.specs import CurvatureSpec, GradientSpec, ResidualGPSpec
+from finetuna_flows.finetuning.specs import ResidualGPSpec
 from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, QueryCriterion, Spec, Surrogate, TunerSpec
@@ -27,7 +27,7 @@ from finetuna_flows.relaxation.optimizers import ON_THE_SURROGATE, check_optimiz
 from finetuna_flows.relaxation.run import check_threshold
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.surrogates.composite import CompositeSurrogate
-from finetuna_flows.surrogates.specs import CHGNetSpec
+from finetuna_flows.surrogates.specs import CHGNetSpec, EnsembleSpec
 
 
 @dataclass
@@ -72,13 +72,14 @@ class OnlineRelaxMaker(Maker):
             raise ValueError(
                 f"`endpoint_fraction` is {self.endpoint_fraction} but must be above 0, at most 1"
             )
-        if asks_for_uncertainty(self.criterion) and isinstance(
-            self.tuner, GradientSpec | CurvatureSpec
-        ):
+        knows = isinstance(self.surrogate, EnsembleSpec) or getattr(
+            self.tuner, "gives_uncertainty", True
+        )
+        if asks_for_uncertainty(self.criterion) and not knows:
             raise ValueError(
                 "`criterion` asks for the surrogate's uncertainty but `tuner` is a "
                 f"{type(self.tuner).__name__}, which gives none; use ResidualGPSpec, or a "
-                "StackSpec of both"
+                "StackSpec that ends with one"
             )
         self.tags = tuple(self.tags)
 

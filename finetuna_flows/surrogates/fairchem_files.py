@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +110,10 @@ into whatever a module has imported, such as ``fairchem.core.common.utils.os.sys
 _NAMING = ("_target_", "model", "module", "head_cls")
 """Keys whose values hydra or fairchem's registry import and call."""
 
+_PLAIN = (dict, list, str, int, float, bool, type(None))
+"""What JSON has. Anything else could mean another thing to hydra than it does here: OmegaConf keeps
+a configuration inside a node as it is, and resolves its references by whatever it is put into."""
+
 _WAY_OUT = "if you trust who made it, say trust_checkpoint=True"
 
 
@@ -169,7 +172,9 @@ def _plain(path: Path, config: object) -> Any:
 
 
 def _check(path: Path, node: object) -> None:
-    if isinstance(node, Mapping):
+    if type(node) not in _PLAIN:
+        raise SurrogateError(_refusal(path, "its configuration holds a", type(node).__name__))
+    if isinstance(node, dict):
         for key, value in node.items():
             if key in _NAMING and not (isinstance(value, str) and value in NAMES):
                 raise SurrogateError(_refusal(path, f"its `{key}` names", value))
@@ -180,7 +185,7 @@ def _check(path: Path, node: object) -> None:
     elif isinstance(node, str):
         if "${" in node:  # hydra would resolve once more, after this look
             raise SurrogateError(_refusal(path, "its configuration computes", node))
-    elif isinstance(node, Sequence):
+    elif isinstance(node, list):
         for value in node:
             _check(path, value)
 

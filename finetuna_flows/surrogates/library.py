@@ -9,10 +9,16 @@ from finetuna_flows.errors import SurrogateError
 
 MODEL, WEIGHTS = "model.json", "weights.pt"
 SCHEMA = 1
+BASES = ("CHGNetSpec", "FairchemSpec", "ToySpec", "PerturbedHeadSpec", "SavedSpec")
+"""Classes in `surrogates.specs` that a saved surrogate can be made from."""
+_SPECS = "finetuna_flows.surrogates.specs"
 
 
 def read_model(folder: Path) -> dict[str, object]:
-    """What ``model.json`` says: base as a plain spec, provenance, checksum of the weights.
+    """What ``model.json`` says: base as a plain spec, provenance, checksums.
+
+    ``weights_sha256`` is that of the weights; ``base_sha256`` that of the checkpoint file which the
+    base names, None where it names none.
 
     Raises
     ------
@@ -32,7 +38,40 @@ def read_model(folder: Path) -> dict[str, object]:
         raise SurrogateError(f"{file} is damaged: {exc}") from exc
     if not isinstance(model, dict) or model.get("schema") != SCHEMA:
         raise SurrogateError(f"{file} is not a record of schema {SCHEMA}; save the model again")
+    missing = [key for key in ("base", "weights_sha256", "provenance") if key not in model]
+    if missing:
+        raise SurrogateError(f"{file} is damaged: it has no {', '.join(missing)}")
     return model
+
+
+def check_base(base: object) -> None:
+    """Refuse a base whose making could run code that a folder from elsewhere chose.
+
+    Parameters
+    ----------
+    base
+        A spec as plain JSON, before it is decoded: decoding alone can call any class.
+
+    Raises
+    ------
+    ValueError
+        If it, or a part of it, is none of `BASES`, or trusts a checkpoint.
+    """
+    named = base if isinstance(base, dict) else {"@class": base}
+    module, name = named.get("@module"), named.get("@class")
+    if module != _SPECS or name not in BASES:
+        raise ValueError(
+            f"the base is {name!r} of {module} but a saved surrogate can be made from "
+            f"{', '.join(BASES)} of {_SPECS} alone"
+        )
+    if named.get("trust_checkpoint", False) is not False:
+        raise ValueError(
+            "`trust_checkpoint` is set in the base but a saved surrogate must not run code when "
+            "it is loaded; leave it unset, which suffices for what fairchem's own models need"
+        )
+    for value in named.values():
+        if isinstance(value, dict | list):
+            check_base(value)
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
@@ -47,6 +86,12 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         return
     if not (folder / MODEL).is_file():
         raise ValueError(f"{folder} exists and holds no saved surrogate; choose another name")
+    strange = sorted(file.name for file in folder.iterdir() if file.name not in (MODEL, WEIGHTS))
+    if strange:
+        raise ValueError(
+            f"{folder} holds {', '.join(strange)} besides a saved surrogate, which overwriting "
+            "would delete; move it elsewhere, or choose another name"
+        )
     if not overwrite:
         raise ValueError(
             f"{folder} holds a saved surrogate already; choose another name, or set `overwrite`"

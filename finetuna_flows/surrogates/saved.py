@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import mkdtemp
@@ -17,8 +17,15 @@ from torch.nn import Parameter
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.protocols import Spec, Surrogate, TrainableSurrogate
-from finetuna_flows.surrogates.library import MODEL, SCHEMA, WEIGHTS, check_free, read_model
-from finetuna_flows.surrogates.specs import SavedSpec
+from finetuna_flows.surrogates.library import (
+    MODEL,
+    SCHEMA,
+    WEIGHTS,
+    check_base,
+    check_free,
+    read_model,
+)
+from finetuna_flows.surrogates.specs import FairchemSpec, PerturbedHeadSpec, SavedSpec
 
 
 def save_surrogate(
@@ -34,10 +41,12 @@ def save_surrogate(
     Parameters
     ----------
     folder
-        Made; what is in its place stays unless `overwrite` is set.
+        Made; what is in its place stays unless `overwrite` is set. A link is followed.
     base
-        Makes a surrogate with the same weights' names and shapes. Of one that was saved itself its
-        own base is written, so that a folder needs no other folder.
+        Makes a surrogate with the same weights' names and shapes. Of one that was saved itself, or
+        got noise on its head, its own base is written, so that a folder needs no other saved one.
+        A checkpoint file that a FairchemSpec names is not copied: it must stay where it is, and its
+        checksum is kept to see that it stays the same.
     surrogate
         What `base` built, after training.
     provenance
@@ -46,8 +55,11 @@ def save_surrogate(
     Raises
     ------
     ValueError
-        If there is something in the folder already.
+        If there is something in the folder already, or `base` is none that `check_base` allows.
     """
+    folder = folder.resolve()
+    plain, checkpoint = _root(base)
+    check_base(plain)
     check_free(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -56,7 +68,8 @@ def save_surrogate(
         torch.save(kept, part / WEIGHTS)
         model = {
             "schema": SCHEMA,
-            "base": _root(base),
+            "base": plain,
+            "base_sha256": checkpoint,
             "weights_sha256": _digest(part / WEIGHTS),
             "provenance": dict(provenance),
         }
@@ -65,8 +78,13 @@ def save_surrogate(
         if folder.exists():
             old = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
             folder.replace(old)
-            part.replace(folder)
-            shutil.rmtree(old)
+            try:
+                part.replace(folder)
+            finally:
+                if part.exists():
+                    old.replace(folder)
+                else:
+                    shutil.rmtree(old)
         else:
             part.replace(folder)
     finally:
@@ -79,19 +97,21 @@ def load_surrogate(folder: Path) -> Surrogate:
     Raises
     ------
     SurrogateError
-        If the folder holds no such model, one that is damaged, or weights that the base does not
-        have.
+        If the folder holds no such model, one that is damaged, a base that `check_base` does not
+        allow, weights that the base does not have, or if the checkpoint that it was made from is
+        gone or another one.
     """
     model = read_model(folder)
-    base: Spec[Surrogate] = MontyDecoder().process_decoded(model["base"])
-    surrogate = base.build()
-    if not isinstance(surrogate, TrainableSurrogate):
-        raise SurrogateError(f"{folder}: a {type(surrogate).__name__} has no weights to load")
+    base = _decoded(model["base"], folder)
     file = folder / WEIGHTS
     if not file.is_file() or _digest(file) != model["weights_sha256"]:
         raise SurrogateError(
             f"{file} is not the file that {MODEL} describes; copy the whole folder again"
         )
+    _check_checkpoint(base, model.get("base_sha256"), folder)
+    surrogate = base.build()
+    if not isinstance(surrogate, TrainableSurrogate):
+        raise SurrogateError(f"{folder}: a {type(surrogate).__name__} has no weights to load")
     try:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError) as exc:
@@ -100,12 +120,53 @@ def load_surrogate(folder: Path) -> Surrogate:
     return surrogate
 
 
-def _root(base: Spec[Surrogate]) -> object:
-    return read_model(base.folder)["base"] if isinstance(base, SavedSpec) else base
+def _root(base: Spec[Surrogate]) -> tuple[object, object]:
+    """What the weights go into, as plain JSON, and the SHA-256 of the checkpoint that it names."""
+    within = _without_noise(base)
+    if isinstance(within, SavedSpec):
+        model = read_model(within.folder)
+        return model["base"], model.get("base_sha256")
+    checkpoint = within.fingerprint() if isinstance(within, FairchemSpec) else None
+    return json.loads(json.dumps(within, cls=MontyEncoder)), checkpoint
+
+
+def _without_noise(base: Spec[Surrogate]) -> Spec[Surrogate]:
+    """What is below noise on heads, which saved weights replace."""
+    while isinstance(base, PerturbedHeadSpec):
+        base = base.surrogate
+    return base
+
+
+def _decoded(plain: object, folder: Path) -> Spec[Surrogate]:
+    try:
+        check_base(plain)
+        base: Spec[Surrogate] = MontyDecoder().process_decoded(plain)
+    except (ValueError, TypeError) as exc:
+        raise SurrogateError(f"{folder / MODEL}: {exc}") from exc
+    return base
+
+
+def _check_checkpoint(base: Spec[Surrogate], expected: object, folder: Path) -> None:
+    within = _without_noise(base)
+    if not isinstance(within, FairchemSpec):
+        return
+    try:
+        found = within.fingerprint()
+    except OSError as exc:
+        raise SurrogateError(
+            f"{folder} was made from the checkpoint {within.model}, which cannot be read "
+            f"({exc.strerror}); put it there again"
+        ) from exc
+    if found != expected:
+        raise SurrogateError(
+            f"{folder} was made from a checkpoint with the SHA-256 {expected} but {within.model} "
+            f"has {found}; put the same file there again, or adapt this one and save it"
+        )
 
 
 def _digest(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def _load(

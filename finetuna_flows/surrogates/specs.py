@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import file_digest
+from numbers import Integral
 from pathlib import Path
 
 from monty.json import MSONable
 
-from finetuna_flows.calculators import absolute
+from finetuna_flows.calculators import absolute, content_key
 from finetuna_flows.protocols import Spec, Surrogate, TrainableSurrogate
 from finetuna_flows.settings import Settings
+from finetuna_flows.surrogates.library import read_model
 
 CHGNET_MODELS = ("0.3.0", "0.2.0", "r2scan")
 
@@ -76,6 +79,9 @@ class FairchemSpec(MSONable):
         if "/" in self.model or Path(self.model).suffix:
             path = Path(self.model).expanduser().resolve()
             object.__setattr__(self, "model", str(path))
+        _check_integer("charge", self.charge)
+        if self.spin is not None:
+            _check_integer("spin", self.spin)
         if not -100 <= self.charge <= 100:
             raise ValueError(f"`charge` is {self.charge} but fairchem takes -100 to 100")
         if self.spin is not None and not 0 <= self.spin <= 100:
@@ -94,6 +100,13 @@ class FairchemSpec(MSONable):
             trust_checkpoint=self.trust_checkpoint,
         )
 
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the checkpoint file; None for a name, which fairchem keeps to one file."""
+        if not Path(self.model).is_absolute():
+            return None
+        with Path(self.model).open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+
 
 @dataclass(frozen=True)
 class ToySpec(MSONable):
@@ -105,6 +118,7 @@ class ToySpec(MSONable):
     """Å; pairs farther apart do not interact."""
 
     def __post_init__(self) -> None:
+        _check_integer("seed", self.seed)
         if not self.cutoff > 0:
             raise ValueError(f"`cutoff` is {self.cutoff} but must be positive")
 
@@ -148,6 +162,10 @@ class AseSurrogateSpec(MSONable):
 
         return AseSurrogate(self.calculator, self.arguments)
 
+    def fingerprint(self) -> str | None:
+        """The beginning of the SHA-256 of the file; None for a module."""
+        return content_key(self.calculator) or None
+
 
 @dataclass(frozen=True)
 class SavedSpec(MSONable):
@@ -177,6 +195,16 @@ class SavedSpec(MSONable):
 
         return load_surrogate(self.folder)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, as the folder has it on record.
+
+        Raises
+        ------
+        SurrogateError
+            If there is no such folder, or its record is damaged.
+        """
+        return str(read_model(self.folder)["weights_sha256"])
+
     def write(
         self,
         base: Spec[Surrogate],
@@ -204,6 +232,7 @@ class PerturbedHeadSpec(MSONable):
     where CHGNet errs by 0.24 and the members' mean by 0.30; 0.1 gives 1.8 and ruins the mean."""
 
     def __post_init__(self) -> None:
+        _check_integer("seed", self.seed)
         if not self.scale > 0:
             raise ValueError(f"`scale` is {self.scale} but must be positive")
 
@@ -242,6 +271,7 @@ class EnsembleSpec(MSONable):
         with FINETUNA, 2026-11; ``benchmarks/calibration.py``), though their spread ranks the
         errors (0.96). A ResidualGPSpec errs by 0.9 of its own there.
         """
+        _check_integer("count", count)
         return cls(tuple(PerturbedHeadSpec(surrogate, seed) for seed in range(count)))
 
     def build(self) -> Surrogate:
@@ -249,3 +279,8 @@ class EnsembleSpec(MSONable):
         from finetuna_flows.surrogates.ensemble import EnsembleSurrogate
 
         return EnsembleSurrogate([member.build() for member in self.members])
+
+
+def _check_integer(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` is {value!r} but must be an integer")

@@ -23,7 +23,7 @@ from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe, AdaptRepor
 from finetuna_flows.geometry import Array, free_components
 from finetuna_flows.protocols import Surrogate, TrainableSurrogate
 from finetuna_flows.records import Frame, Label
-from finetuna_flows.surrogates.specs import AseSurrogateSpec, CHGNetSpec, ToySpec
+from finetuna_flows.surrogates.specs import AseSurrogateSpec, CHGNetSpec, SavedSpec, ToySpec
 from finetuna_flows.surrogates.toy import ToySurrogate
 from tests.finetuning.copper_surfaces import copper_frames, frames_of, surfaces
 
@@ -153,6 +153,16 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     for frames, spec, other in others:
         with pytest.raises(CheckpointError, match="belongs to other frames, another surrogate"):
             finetune_surrogate(frames, spec, other, directory=tmp_path)
+
+
+def test_a_checkpoint_of_a_surrogate_that_was_replaced_is_refused(tmp_path: Path) -> None:
+    """Under the same name there are other weights now."""
+    spec, recipe = SavedSpec(str(tmp_path / "toy")), replace(RECIPE, epochs=1)
+    spec.write(ToySpec(), ToySurrogate(), {})
+    finetune_surrogate(FRAMES, spec, recipe, directory=tmp_path)
+    spec.write(ToySpec(), ToySurrogate(seed=1), {}, overwrite=True)
+    with pytest.raises(CheckpointError, match="belongs to other frames, another surrogate"):
+        finetune_surrogate(FRAMES, spec, RECIPE, directory=tmp_path)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

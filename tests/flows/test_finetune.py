@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jobflow import Flow, JobOrder, JobStore, Response, run_locally
+from jobflow import Flow, Job, JobOrder, JobStore, Response, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.errors import CheckpointError, StructureError
 from finetuna_flows.finetuning import dataset
-from finetuna_flows.finetuning.recipe import AdaptRecipe
+from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe
 from finetuna_flows.flows.baselines import ParentRelaxMaker
 from finetuna_flows.flows.finetune import FineTuneDoc, FineTuneMaker, load_frames
 from finetuna_flows.flows.local import run_in_folders
@@ -25,7 +25,7 @@ from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.results import files
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.surrogates.library import read_model
-from finetuna_flows.surrogates.specs import SavedSpec, ToySpec
+from finetuna_flows.surrogates.specs import EnsembleSpec, SavedSpec, ToySpec
 from tests.finetuning.copper_surfaces import copper_frames, surfaces
 from tests.systems import EMT
 
@@ -138,6 +138,43 @@ def test_a_name_that_is_taken_is_refused_before_any_work(store: JobStore, tmp_pa
     assert list((tmp_path / "second" / "fine-tune").iterdir()) == []
     third = adapt(maker(surrogate=SavedSpec("copper"), overwrite=True), store, tmp_path / "third")
     assert third.error_before == pytest.approx(first.error_after)
+
+
+def test_a_surrogate_that_cannot_be_saved_is_refused_before_any_work(
+    store: JobStore, tmp_path: Path
+) -> None:
+    result = adapt(maker(surrogate=EnsembleSpec.of_heads(ToySpec(), 2)), store, tmp_path)
+    assert isinstance(result, ValueError)
+    assert "the base is 'EnsembleSpec' of" in str(result)
+    assert list((tmp_path / "fine-tune").iterdir()) == []
+
+
+def test_a_training_is_set_aside_where_a_fresh_one_is_asked_for(
+    store: JobStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fine-tune"
+    adapt(maker(), store, tmp_path)
+    first = (folder / CHECKPOINT).read_bytes()
+    other = maker(save_as="other", recipe=replace(RECIPE, batch=2))
+    for number in (1, 2):
+        job = other.make(copper_frames(2))
+        ((_, result),) = run_in_folders(job, store, tmp_path, fresh=True)
+        assert isinstance(result, Response) == (number == 1)  # the name is taken then
+        assert (folder / f"{CHECKPOINT}.{number}").exists()
+    assert (folder / f"{CHECKPOINT}.1").read_bytes() == first
+    assert not (folder / CHECKPOINT).exists()
+
+
+def test_a_refusal_is_one_line_and_a_fault_is_traced(
+    store: JobStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((_, refusal),) = run_in_folders(maker().make(copper_frames(2)[:2]), store, tmp_path)
+    assert isinstance(refusal, ValueError)
+    fault = Job(np.linalg.cholesky, function_args=(np.zeros((2, 3)),), name="fault")
+    ((_, error),) = run_in_folders(fault, store, tmp_path)
+    assert isinstance(error, ValueError)
+    traced = [bool(record.exc_info) for record in caplog.records if record.levelname == "ERROR"]
+    assert traced == [False, True]
 
 
 def test_relaxations_of_one_structure_are_refused(store: JobStore, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,21 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from finetuna_flows.errors import CheckpointError
-from finetuna_flows.flows.baselines import ParentRelaxMaker
+from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.parents.specs import AseParentSpec
+from finetuna_flows.protocols import Spec, Surrogate
+from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import RelaxationDoc
-from tests.systems import oxygen_on_copper
+from finetuna_flows.surrogates.specs import (
+    AseSurrogateSpec,
+    EnsembleSpec,
+    PerturbedHeadSpec,
+    SavedSpec,
+    ToySpec,
+)
+from finetuna_flows.surrogates.toy import ToySurrogate
+from tests.systems import EMT, oxygen_on_copper
 
 ENGINE = """
 from ase.calculators.emt import EMT
@@ -25,7 +36,7 @@ class Named(EMT):
 """
 
 
-def relaxed(where: Path, maker: ParentRelaxMaker, **words: Any) -> RelaxationDoc:
+def relaxed(where: Path, maker: ParentRelaxMaker | WarmStartMaker, **words: Any) -> RelaxationDoc:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
     job = maker.make(words.pop("structure", oxygen_on_copper()), **words)
     responses = run_locally(job, store=store, root_dir=where, raise_immediately=True, log=False)
@@ -57,6 +68,38 @@ def test_another_content_of_the_engines_file_counts(engine: Path, tmp_path: Path
     engine.write_text(ENGINE + "\n# a change\n")
     with pytest.raises(CheckpointError, match="`level` was"):
         relaxed(tmp_path / "run", maker(engine, 3))
+
+
+def warm(surrogate: Spec[Surrogate], calls: int) -> WarmStartMaker:
+    limits = Limits(max_parent_calls=calls)
+    parent = AseParentSpec(EMT)
+    return WarmStartMaker(surrogate=surrogate, parent=parent, limits=limits, max_surrogate_steps=1)
+
+
+def test_another_content_of_a_surrogates_file_counts(engine: Path, tmp_path: Path) -> None:
+    surrogate = AseSurrogateSpec(f"{engine}:Named")
+    relaxed(tmp_path / "run", warm(surrogate, 2))
+    assert relaxed(tmp_path / "run", warm(surrogate, 3)).replayed_calls == 2
+    engine.write_text(ENGINE + "\n# a change\n")
+    with pytest.raises(CheckpointError, match=r"`fingerprints\.surrogate` was"):
+        relaxed(tmp_path / "run", warm(surrogate, 4))
+
+
+def test_other_weights_of_a_saved_surrogate_count(tmp_path: Path) -> None:
+    saved = SavedSpec(str(tmp_path / "toy"))
+    ensemble = EnsembleSpec((ToySpec(), PerturbedHeadSpec(saved)))
+    for seed in (0, 1):
+        saved.write(ToySpec(), ToySurrogate(seed=seed), {}, overwrite=True)
+        if seed == 0:
+            relaxed(tmp_path / "run", warm(ensemble, 2))
+    with pytest.raises(CheckpointError, match=r"`fingerprints\.surrogate/members/1/surrogate` was"):
+        relaxed(tmp_path / "run", warm(ensemble, 3))
+
+
+def test_runs_without_files_are_identified_as_before(tmp_path: Path) -> None:
+    relaxed(tmp_path / "run", warm(ToySpec(), 2))
+    first = (tmp_path / "run" / LEDGER_NAME).read_text().splitlines()[0]
+    assert json.loads(first)["body"]["identity"].keys() == {"level", "spec", "structure"}
 
 
 def test_names_tags_and_limits_do_not_count(engine: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,32 @@ from ase import Atoms
 from ase.build import molecule
 from jobflow import Flow, Job, JobStore, Maker, Response, run_locally
 from maggma.stores import MemoryStore
-from monty.json import MontyDecoder, MontyEncoder
+from monty.json import MontyDecoder, MontyEncoder, MSONable
 from pymatgen.core import Structure
 
 from finetuna_flows.errors import CheckpointError, ElementError, StructureError
-from finetuna_flows.finetuning.specs import ResidualGPSpec
+from finetuna_flows.finetuning.specs import (
+    CurvatureSpec,
+    EnsembleTunerSpec,
+    GradientSpec,
+    ResidualGPSpec,
+    StackSpec,
+)
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.flows.compare import CompareMaker
 from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.parents.specs import AseParentSpec
+from finetuna_flows.protocols import CorrectableSurrogate, FineTuner, QueryCriterion, TunerSpec
+from finetuna_flows.queries.combine import AnyOf
+from finetuna_flows.queries.fixed import FirstN
+from finetuna_flows.queries.uncertainty import DynamicTolerance, StaticTolerance
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.files import CONTCAR, LABELS, RELAXED
 from finetuna_flows.structures.convert import to_structure
-from finetuna_flows.surrogates.specs import AseSurrogateSpec
+from finetuna_flows.surrogates.specs import AseSurrogateSpec, EnsembleSpec, ToySpec
 from tests.systems import EMT, MORSE, MORSE_ARGUMENTS, oxygen_on_copper
 
 PRIOR = AseSurrogateSpec(MORSE, MORSE_ARGUMENTS)
@@ -40,6 +51,15 @@ PARENT = AseParentSpec(EMT)
 
 def online(**fields: Any) -> OnlineRelaxMaker:
     return OnlineRelaxMaker(**{"surrogate": PRIOR, "parent": PARENT, "fmax": 0.03, **fields})
+
+
+@dataclass(frozen=True)
+class OwnTunerSpec(MSONable):
+    """A user's own, which does not say whether it gives an uncertainty."""
+
+    def build(self, surrogate: CorrectableSurrogate) -> FineTuner:
+        """As the Gaussian process."""
+        return ResidualGPSpec().build(surrogate)
 
 
 MAKERS: dict[str, Callable[[], Maker]] = {
@@ -184,6 +204,31 @@ def test_refusals_come_before_any_work(store: JobStore, tmp_path: Path) -> None:
 def test_makers_refuse_what_cannot_run(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         online(**fields)
+
+
+@pytest.mark.parametrize(
+    "tuner",
+    [GradientSpec(), CurvatureSpec(), StackSpec((GradientSpec(), CurvatureSpec()))],
+)
+@pytest.mark.parametrize("criterion", [StaticTolerance(), AnyOf((FirstN(1), DynamicTolerance()))])
+def test_makers_refuse_to_ask_for_an_uncertainty_that_there_will_not_be(
+    tuner: TunerSpec, criterion: QueryCriterion
+) -> None:
+    with pytest.raises(ValueError, match=f"`tuner` is a {type(tuner).__name__}, which gives none"):
+        online(tuner=tuner, criterion=criterion)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tuner": StackSpec((GradientSpec(), ResidualGPSpec()))},
+        {"tuner": EnsembleTunerSpec()},
+        {"tuner": CurvatureSpec(), "surrogate": EnsembleSpec.of_heads(ToySpec())},
+        {"tuner": OwnTunerSpec()},
+    ],
+)
+def test_makers_let_through_what_may_give_an_uncertainty(fields: dict[str, Any]) -> None:
+    assert online(criterion=StaticTolerance(), **fields).tuner == fields["tuner"]
 
 
 def test_makers_refuse_what_is_no_spec() -> None:

@@ -13,10 +13,12 @@ import pytest
 import torch
 from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
+from omegaconf.nodes import AnyNode
 
 from finetuna_flows.errors import SurrogateError
+from finetuna_flows.protocols import TrainableSurrogate
 from finetuna_flows.surrogates.fairchem_files import read_checkpoint
-from finetuna_flows.surrogates.specs import FairchemSpec
+from finetuna_flows.surrogates.specs import FairchemSpec, PerturbedHeadSpec, SavedSpec
 from tests.fakes.small_esen import small_esen, small_uma
 from tests.surrogates.structures import water
 
@@ -127,6 +129,35 @@ def test_a_configuration_that_names_something_else_is_refused(
     assert "trust_checkpoint=True" in str(caught.value)
 
 
+@pytest.mark.parametrize("where", ["model_config", "tasks_config"])
+def test_a_configuration_hidden_in_a_node_is_refused(where: str, tmp_path: Path) -> None:
+    """Its reference resolves to an allowed name alone, and to another one in the whole."""
+    checkpoint = genuine()
+    hidden = OmegaConf.create(
+        {
+            "model_id": "escnmd_backbone",
+            "heads": {
+                "both": {
+                    "module": "${model_id}",
+                    "setup": f"open({str(tmp_path / 'made')!r}, 'w')",
+                    "number": 1,
+                }
+            },
+        }
+    )
+    whole = OmegaConf.create({"config": getattr(checkpoint, where)})
+    target = whole.config if where == "model_config" else whole.config[0]
+    target.model_id = "timeit.timeit"
+    node = AnyNode(0, key="heads", parent=target)
+    node.__dict__["_val"] = hidden.heads
+    target.__dict__["_content"]["heads"] = node
+    setattr(checkpoint, where, whole.config)
+    path = saved(checkpoint, tmp_path)
+    with pytest.raises(SurrogateError, match=r"its configuration holds a DictConfig"):
+        FairchemSpec(str(path), "oc20").build()
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_trusted_file_predicts_as_a_checked_one() -> None:
     checked, trusted = (
         FairchemSpec(str(small_esen()), "oc20", trust_checkpoint=trust).build().predict(water())
@@ -134,6 +165,28 @@ def test_a_trusted_file_predicts_as_a_checked_one() -> None:
     )
     assert trusted.energy == checked.energy
     assert np.array_equal(trusted.forces, checked.forces)
+
+
+def test_a_saved_surrogate_notices_when_its_checkpoint_is_another_one(tmp_path: Path) -> None:
+    """It is read for the architecture and the normalization, which the weights do not hold."""
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(small_esen().read_bytes())
+    base, spec = FairchemSpec(str(path), "oc20"), SavedSpec(str(tmp_path / "adapted"))
+    network = base.build()
+    assert isinstance(network, TrainableSurrogate)
+    spec.write(base, network, {})
+    again = SavedSpec(str(tmp_path / "again"))
+    again.write(PerturbedHeadSpec(spec), network, {})
+    assert again.build().predict(water()).energy == network.predict(water()).energy
+    scaled = genuine()
+    scaled.tasks_config[0]["normalizer"]["rmsd"] *= 2
+    saved(scaled, tmp_path)
+    for each in (spec, again):
+        with pytest.raises(SurrogateError, match=r"with the SHA-256 .*put the same file there"):
+            each.build()
+    path.unlink()
+    with pytest.raises(SurrogateError, match=r"checkpoint\.pt, which cannot be read \(No"):
+        spec.build()
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

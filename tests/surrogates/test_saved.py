@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -12,18 +13,27 @@ from tempfile import mkdtemp
 import pytest
 import torch
 from ase import Atoms
-from monty.json import MontyDecoder, MontyEncoder
+from monty.json import MontyDecoder, MontyEncoder, MSONable
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.protocols import CacheableSurrogate, Surrogate, TrainableSurrogate
 from finetuna_flows.surrogates.library import (
     MODEL,
     WEIGHTS,
+    check_base,
     check_free,
     read_model,
     saved_names,
 )
-from finetuna_flows.surrogates.specs import AseSurrogateSpec, CHGNetSpec, SavedSpec, ToySpec
+from finetuna_flows.surrogates.saved import save_surrogate
+from finetuna_flows.surrogates.specs import (
+    AseSurrogateSpec,
+    CHGNetSpec,
+    FairchemSpec,
+    PerturbedHeadSpec,
+    SavedSpec,
+    ToySpec,
+)
 from finetuna_flows.surrogates.toy import ToySurrogate
 from tests.contracts.surrogate import SurrogateContract
 from tests.surrogates.structures import slab, water
@@ -130,10 +140,11 @@ def test_the_folder_says_where_the_weights_come_from(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["toy"]
 
 
-def test_what_is_made_from_a_saved_one_needs_it_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noisy", [False, True])
+def test_what_is_made_from_a_saved_one_needs_it_no_more(noisy: bool, tmp_path: Path) -> None:
     first = saved(tmp_path / "first")
     second = SavedSpec(str(tmp_path / "second"))
-    second.write(first, changed(factor=3.0), {})
+    second.write(PerturbedHeadSpec(first) if noisy else first, changed(factor=3.0), {})
     for file in first.folder.iterdir():
         file.unlink()
     assert second.build().predict(slab()).energy == changed(factor=3.0).predict(slab()).energy
@@ -155,6 +166,48 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mine exists and holds no saved surrogate"):
         SavedSpec(str(tmp_path / "mine")).write(ToySpec(), changed(), {}, overwrite=True)
     check_free(tmp_path / "other", overwrite=False)
+
+
+def test_a_file_of_the_users_own_is_never_deleted(tmp_path: Path) -> None:
+    spec = saved(tmp_path / "toy")
+    (spec.folder / "notes.txt").touch()
+    (spec.folder / "figures").mkdir()
+    with pytest.raises(ValueError, match=r"toy holds figures, notes\.txt besides a saved"):
+        check_free(spec.folder, overwrite=True)
+    with pytest.raises(ValueError, match="choose another name"):
+        spec.write(ToySpec(), changed(factor=2.0), {}, overwrite=True)
+    assert (spec.folder / "notes.txt").exists()
+    assert spec.build().predict(slab()).energy == changed().predict(slab()).energy
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    there = saved(tmp_path / "disk" / "toy")
+    link = tmp_path / "models" / "toy"
+    link.parent.mkdir()
+    link.symlink_to(there.folder)
+    save_surrogate(link, ToySpec(), changed(factor=2.0), {}, overwrite=True)
+    assert link.is_symlink()
+    assert there.build().predict(slab()).energy == changed(factor=2.0).predict(slab()).energy
+
+
+def test_what_was_there_comes_back_when_the_new_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = saved(tmp_path / "toy")
+    replace, full = Path.replace, []
+
+    def once(self: Path, target: Path) -> Path:
+        """The disk is full when the second folder is renamed."""
+        full.append(target)
+        if len(full) == 2:
+            raise OSError("No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", once)
+    with pytest.raises(OSError, match="No space left"):
+        spec.write(ToySpec(), changed(factor=2.0), {}, overwrite=True)
+    assert spec.build().predict(slab()).energy == changed().predict(slab()).energy
+    assert [file.name for file in tmp_path.iterdir()] == ["toy"]
 
 
 def test_a_failed_writing_leaves_what_was_there(tmp_path: Path) -> None:
@@ -182,6 +235,17 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         spec.build()
     (spec.folder / MODEL).write_text('{"schema": 99}')
     with pytest.raises(SurrogateError, match="is not a record of schema 1; save the model again"):
+        spec.build()
+    (spec.folder / MODEL).write_text('{"schema": 1, "base": {}}')
+    with pytest.raises(SurrogateError, match="is damaged: it has no weights_sha256, provenance"):
+        spec.build()
+
+
+def test_damage_is_found_before_anything_is_built(tmp_path: Path) -> None:
+    spec = saved(tmp_path / "toy")
+    (spec.folder / WEIGHTS).write_bytes(b"")
+    replace_base(spec, FairchemSpec(str(tmp_path / "none.pt"), "oc20").as_dict())
+    with pytest.raises(SurrogateError, match=r"weights.pt is not the file that model.json descr"):
         spec.build()
 
 
@@ -222,8 +286,66 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         spec.build()
 
 
-def test_a_base_without_weights_is_refused(tmp_path: Path) -> None:
-    spec = SavedSpec(str(tmp_path / "emt"))
-    spec.write(AseSurrogateSpec("ase.calculators.emt:EMT"), changed(), {})
-    with pytest.raises(SurrogateError, match="a AseSurrogate has no weights to load"):
+@dataclass(frozen=True)
+class MarkingSpec(MSONable):
+    """Leaves a file when it is decoded."""
+
+    marker: str
+
+    def __post_init__(self) -> None:
+        Path(self.marker).touch()
+
+
+def replace_base(spec: SavedSpec, base: object) -> None:
+    model = json.loads((spec.folder / MODEL).read_text())
+    model["base"] = base
+    (spec.folder / MODEL).write_text(json.dumps(model))
+
+
+def test_a_base_that_could_run_code_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    spec = saved(tmp_path / "toy")
+    marker = tmp_path / "marker"
+    decoded = {
+        "@module": MarkingSpec.__module__,
+        "@class": "MarkingSpec",
+        "marker": str(marker),
+    }
+    called = AseSurrogateSpec("os:mkdir", {"path": str(marker)}).as_dict()
+    noisy = PerturbedHeadSpec(ToySpec()).as_dict()
+    for base in (
+        decoded,
+        called,
+        noisy | {"surrogate": called},
+        noisy | {"surrogate": decoded},
+        noisy | {"seed": [decoded]},
+        {"@module": "os", "@callable": "mkdir"},
+        "toy",
+    ):
+        replace_base(spec, base)
+        with pytest.raises(SurrogateError, match=r"model.json: the base is .* but a saved surro"):
+            spec.build()
+    assert not marker.exists()
+
+
+def test_a_base_that_trusts_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    trusting = FairchemSpec(str(tmp_path / "evil.pt"), "oc20", trust_checkpoint=True)
+    spec = saved(tmp_path / "toy")
+    replace_base(spec, trusting.as_dict())
+    with pytest.raises(SurrogateError, match=r"`trust_checkpoint` is set in the base but a saved"):
         spec.build()
+    with pytest.raises(ValueError, match=r"`trust_checkpoint` is set in the base but a saved"):
+        check_base(PerturbedHeadSpec(trusting).as_dict())
+
+
+def test_a_base_that_no_longer_exists_is_told(tmp_path: Path) -> None:
+    spec = saved(tmp_path / "toy")
+    replace_base(spec, ToySpec().as_dict() | {"depth": 3})
+    with pytest.raises(SurrogateError, match=r"model.json: .*unexpected keyword argument 'depth'"):
+        spec.build()
+
+
+def test_a_base_that_could_not_be_loaded_again_is_not_saved(tmp_path: Path) -> None:
+    spec = SavedSpec(str(tmp_path / "emt"))
+    with pytest.raises(ValueError, match=r"the base is 'AseSurrogateSpec' of .* can be made from"):
+        spec.write(AseSurrogateSpec("ase.calculators.emt:EMT"), changed(), {})
+    assert list(tmp_path.iterdir()) == []
