@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from finetuna_flows.finetuning.specs import (
     CurvatureSpec,
-    EnsembleTunerSpec,
     GradientSpec,
     LastLayerSpec,
     ResidualGPSpec,
@@ -32,12 +32,14 @@ from finetuna_flows.surrogates.specs import (
     ToySpec,
 )
 
-ENGINES: dict[str, type[EmbeddedParentSpec] | type[GpawParentSpec] | type[TbliteParentSpec]] = {
+ENGINES: Mapping[str, Callable[..., Spec[ParentCalculator]]] = {
     "embedded": EmbeddedParentSpec,
     "gpaw": GpawParentSpec,
     "tblite": TbliteParentSpec,
 }
-TUNERS: Mapping[str, type[Any]] = {
+PLAIN: Mapping[str, Callable[..., Spec[Surrogate]]] = {"nuclear": NuclearSpec, "toy": ToySpec}
+Made = TypeVar("Made")
+TUNERS: Mapping[str, Callable[..., TunerSpec]] = {
     "gp": ResidualGPSpec,
     "gradient": GradientSpec,
     "last-layer": LastLayerSpec,
@@ -58,7 +60,8 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
     if kind == "ase" and rest:
         return AseParentSpec(rest, given)
     if kind in ENGINES and rest in ("", *Continuation):
-        return ENGINES[kind](**{"continuation": Continuation(rest or Continuation.KEPT), **given})
+        said = {"continuation": Continuation(rest)} if rest else {}
+        return _made("--parent-args", ENGINES[kind], given, said)
     if words == "emt":
         return AseParentSpec("ase.calculators.emt:EMT", given)
     raise ValueError(
@@ -79,7 +82,8 @@ def parse_surrogate(words: str, arguments: str | None) -> Spec[Surrogate]:
     given = json_object("--surrogate-args", arguments)
     if kind == "ensemble" and rest:
         count = given.pop("count", 4)
-        return EnsembleSpec.of_heads(_single_surrogate(rest, given), count)
+        single = _single_surrogate(rest, given)
+        return _clear("--surrogate-args", lambda: EnsembleSpec.of_heads(single, count))
     return _single_surrogate(words, given)
 
 
@@ -87,19 +91,20 @@ def _single_surrogate(words: str, given: Mapping[str, Any]) -> Spec[Surrogate]:
     kind, _, rest = words.partition(":")
     if kind == "ase" and rest:
         return AseSurrogateSpec(rest, given)
+    option = "--surrogate-args"
     if kind == "chgnet":
-        return CHGNetSpec(**({"model": rest} if rest else {}), **given)
+        return _made(option, CHGNetSpec, given, {"model": rest} if rest else {})
     if kind == "fairchem" and rest:
         if "task" not in given:
             raise ValueError(
                 f"--surrogate {words} needs the level of theory that is meant; "
                 """say for example --surrogate-args '{"task": "oc20"}'"""
             )
-        return FairchemSpec(rest, **given)
+        return _made(option, FairchemSpec, given, {"model": rest})
     if kind == "saved" and rest:
-        return SavedSpec(rest, **given)
-    if words in ("nuclear", "toy"):
-        return NuclearSpec(**given) if words == "nuclear" else ToySpec(**given)
+        return _made(option, SavedSpec, given, {"name": rest})
+    if words in PLAIN:
+        return _made(option, PLAIN[words], given, {})
     raise ValueError(
         f"--surrogate is {words!r} but must be chgnet, chgnet:MODEL, fairchem:NAME, "
         "fairchem:FILE, saved:NAME, ensemble: before one of these, nuclear, toy, "
@@ -107,10 +112,10 @@ def _single_surrogate(words: str, given: Mapping[str, Any]) -> Spec[Surrogate]:
     )
 
 
-def parse_tuner(words: str, arguments: str | None, *, ensemble: bool = False) -> TunerSpec:
+def parse_tuner(words: str, arguments: str | None) -> TunerSpec:
     """``gp``, ``gradient``, ``last-layer``, ``curvature``, stacked with ``+``.
 
-    Arguments by tuner: ``{"gp": {"length": 0.8}}``. Of an `ensemble` every member is tuned.
+    Arguments by tuner: ``{"gp": {"length": 0.8}}``.
 
     Raises
     ------
@@ -122,10 +127,47 @@ def parse_tuner(words: str, arguments: str | None, *, ensemble: bool = False) ->
     for name in (*names, *given):
         if name not in TUNERS:
             raise ValueError(f"tuner {name!r} is not one of {', '.join(TUNERS)}")
-    tuners: list[TunerSpec] = [TUNERS[name](**given.get(name, {})) for name in names]
-    if ensemble:
-        tuners = [EnsembleTunerSpec((t,)) if isinstance(t, GradientSpec) else t for t in tuners]
+    if unused := set(given) - set(names):
+        raise ValueError(
+            f"--tuner-args is for {', '.join(sorted(unused))} but --tuner is {words}; "
+            "leave it out, or name the tuner"
+        )
+    tuners = [_tuner(name, given.get(name, {})) for name in names]
     return tuners[0] if len(tuners) == 1 else StackSpec(tuple(tuners))
+
+
+def _tuner(name: str, given: object) -> TunerSpec:
+    if not isinstance(given, dict):
+        raise ValueError(
+            f"--tuner-args has {given!r} for {name} but must have a JSON object, as in "
+            f'{{"{name}": {{"{_names(TUNERS[name])[0]}": …}}}}'
+        )
+    return _made(f"--tuner-args for {name}", TUNERS[name], given, {})
+
+
+def _made(
+    option: str, kind: Callable[..., Made], given: Mapping[str, Any], said: Mapping[str, Any]
+) -> Made:
+    """Make a spec of what its own word said and of the arguments that were given."""
+    free = [name for name in _names(kind) if name not in said]
+    if wrong := [name for name in given if name not in free]:
+        raise ValueError(
+            f"{option} has {', '.join(wrong)} but may have only {', '.join(free) or 'nothing'} "
+            "beside what is said already"
+        )
+    return _clear(option, lambda: kind(**said, **given))
+
+
+def _clear(option: str, make: Callable[[], Made]) -> Made:
+    """Turn a TypeError, which a value of the wrong type causes, into a refusal of the option."""
+    try:
+        return make()
+    except TypeError as exc:
+        raise ValueError(f"{option} has a value of the wrong type: {exc}") from exc
+
+
+def _names(kind: Any) -> list[str]:
+    return [each.name for each in fields(kind)]
 
 
 def json_object(option: str, text: str | None) -> dict[str, Any]:

@@ -7,9 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from finetuna_flows.cli.parse import parse_parent, parse_surrogate, parse_tuner
+from finetuna_flows.finetuning.specs import (
+    EnsembleTunerSpec,
+    GradientSpec,
+    LastLayerSpec,
+    StackSpec,
+)
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.presets import DEFAULT, PRESETS, preset
+from finetuna_flows.protocols import TunerSpec
 from finetuna_flows.queries.parse import parse_criterion
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT
@@ -41,19 +48,26 @@ class Words:
         Raises
         ------
         ValueError
-            If a word is not one that is known; the message names those that are.
+            If a word is not one that is known; the message names those that are. If there are
+            arguments but not the word that they belong to.
         """
+        for word in ("surrogate", "tuner"):
+            arguments = getattr(self, f"{word}_args")
+            if arguments is not None and getattr(self, word) is None:
+                raise ValueError(
+                    f"--{word}-args is {arguments!r} but --{word} is missing, and arguments do not "
+                    f"change the {word} that the method has; say which one with --{word}"
+                )
         fields: dict[str, Any] = {
             "parent": parse_parent(self.parent, self.parent_args),
             "fmax": self.fmax,
             "limits": self.limits,
             "tags": self.tags,
         }
-        if self.surrogate is not None or self.surrogate_args is not None:
-            fields["surrogate"] = parse_surrogate(self.surrogate or "chgnet", self.surrogate_args)
-        if self.tuner is not None or self.tuner_args is not None:
-            members = isinstance(fields.get("surrogate"), EnsembleSpec)
-            fields["tuner"] = parse_tuner(self.tuner or "gp", self.tuner_args, ensemble=members)
+        if self.surrogate is not None:
+            fields["surrogate"] = parse_surrogate(self.surrogate, self.surrogate_args)
+        if self.tuner is not None:
+            fields["tuner"] = parse_tuner(self.tuner, self.tuner_args)
         if self.optimizer is not None:
             fields["optimizer"] = self.optimizer
         if self.criterion is not None:
@@ -64,13 +78,19 @@ class Words:
 def make_maker(method: str, fields: Mapping[str, Any]) -> RelaxMaker:
     """The Maker of a method, with those of `fields` that it has.
 
+    Where the surrogate is an ensemble, tuners that need weights reach every member.
+
     Raises
     ------
     ValueError
         If there is no such method.
     """
     if method == "online" or method in PRESETS:
-        return replace(preset(DEFAULT if method == "online" else method), name=method, **fields)
+        maker = preset(DEFAULT if method == "online" else method)
+        said = {"surrogate": maker.surrogate, "tuner": maker.tuner, **fields}
+        if isinstance(said["surrogate"], EnsembleSpec):
+            said["tuner"] = for_members(said["tuner"])
+        return replace(maker, name=method, **said)
     shared = {key: fields[key] for key in ("parent", "fmax", "limits", "tags")}
     if method == "warm-start":
         walker = {key: fields[key] for key in ("surrogate", "optimizer") if key in fields}
@@ -80,3 +100,17 @@ def make_maker(method: str, fields: Mapping[str, Any]) -> RelaxMaker:
         name = names[method.lower()]
         return ParentRelaxMaker(name=name, optimizer=name, **shared)
     raise ValueError(f"method is {method!r} but must be one of {', '.join(METHODS)}")
+
+
+def for_members(tuner: TunerSpec) -> TunerSpec:
+    """The tuner for an ensemble: what needs weights, and what stands before it, for each member."""
+    tuners = tuner.tuners if isinstance(tuner, StackSpec) else (tuner,)
+    count = 1 + max(
+        (i for i, each in enumerate(tuners) if isinstance(each, GradientSpec | LastLayerSpec)),
+        default=-1,
+    )
+    if not count:
+        return tuner
+    inner = tuners[0] if count == 1 else StackSpec(tuners[:count])
+    stacked = (EnsembleTunerSpec((inner,)), *tuners[count:])
+    return stacked[0] if len(stacked) == 1 else StackSpec(stacked)

@@ -20,7 +20,12 @@ from finetuna_flows.finetuning.heads import head_names, only_trainable
 from finetuna_flows.finetuning.loss import EnergyReference, Sample, force_rmse
 from finetuna_flows.finetuning.specs import GradientSpec
 from finetuna_flows.geometry import free_components
-from finetuna_flows.protocols import CacheableSurrogate, CorrectableSurrogate, TrainableSurrogate
+from finetuna_flows.protocols import (
+    CacheableSurrogate,
+    CorrectableSurrogate,
+    MemberedSurrogate,
+    TrainableSurrogate,
+)
 from finetuna_flows.records import FitReport, Frame, Prediction
 
 logger = logging.getLogger(__name__)
@@ -70,6 +75,11 @@ class GradientTuner:
 
     def __init__(self, spec: GradientSpec, surrogate: CorrectableSurrogate) -> None:
         prior = surrogate.prior
+        if isinstance(prior, MemberedSurrogate):
+            raise ValueError(
+                f"a {type(prior).__name__} has members instead of weights of its own for gradient "
+                "descent; put the GradientSpec into an EnsembleTunerSpec"
+            )
         if not isinstance(prior, TrainableSurrogate):
             raise ValueError(
                 f"a {type(prior).__name__} has no weights for gradient descent; "

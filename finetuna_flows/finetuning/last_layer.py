@@ -15,7 +15,7 @@ from finetuna_flows.finetuning.bayes_linear import Bounds, LinearPosterior, fit_
 from finetuna_flows.finetuning.cached import geometry_key
 from finetuna_flows.finetuning.specs import LastLayerSpec
 from finetuna_flows.geometry import Array, Mask, free_components
-from finetuna_flows.protocols import CorrectableSurrogate, LastLayerSurrogate
+from finetuna_flows.protocols import CorrectableSurrogate, LastLayerSurrogate, MemberedSurrogate
 from finetuna_flows.records import FitReport, Frame, Prediction
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,11 @@ class LastLayerTuner:
 
     def __init__(self, spec: LastLayerSpec, surrogate: CorrectableSurrogate) -> None:
         prior = surrogate.prior
+        if isinstance(prior, MemberedSurrogate):
+            raise ValueError(
+                f"a {type(prior).__name__} has members instead of a last layer of its own; "
+                "put the LastLayerSpec into an EnsembleTunerSpec"
+            )
         if not isinstance(prior, LastLayerSurrogate):
             raise ValueError(
                 f"a {type(prior).__name__} does not show what enters its last layer; "

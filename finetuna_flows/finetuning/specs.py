@@ -4,10 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import ClassVar
 
 from monty.json import MSONable
 
+from finetuna_flows.finetuning.pair_basis import SHORTEST
 from finetuna_flows.protocols import CorrectableSurrogate, FineTuner, TunerSpec
+
+LEAST_PAIR_RANGE = 0.5
+"""Å; what the pair potential's cutoff needs above its shortest distance, so that the terms reach
+at least the bonds of light elements."""
+
+
+def check_integers(spec: object, *names: str) -> None:
+    """Refuse fields of a spec that hold no whole number.
+
+    Raises
+    ------
+    TypeError
+        Naming the field.
+    """
+    for name in names:
+        value = getattr(spec, name)
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"`{name}` is {value!r} but must be an integer")
+
+
+def as_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    """The patterns of the field `name` as a tuple.
+
+    Raises
+    ------
+    TypeError
+        If they are a string, of which every letter would be a pattern, or hold something else.
+    """
+    if isinstance(patterns, str):
+        raise TypeError(
+            f"`{name}` is the string {patterns!r} but must be a sequence of patterns; "
+            f"write ({patterns!r},)"
+        )
+    kept = tuple(patterns)
+    if not all(isinstance(pattern, str) for pattern in kept):
+        raise TypeError(f"`{name}` is {patterns!r} but must be a sequence of patterns (strings)")
+    return kept
 
 
 @dataclass(frozen=True)
@@ -39,10 +79,13 @@ class GradientSpec(MSONable):
     cached: bool = True
     """Whether to pass the frozen part of the model once for each label instead of in each epoch.
     Where more than the head that the surrogate names itself is trained, that cannot be."""
+    gives_uncertainty: ClassVar[bool] = False
+    """Whether the surrogate knows its spread after an update."""
 
     def __post_init__(self) -> None:
         if self.head is not None:
-            object.__setattr__(self, "head", tuple(self.head))
+            object.__setattr__(self, "head", as_patterns("head", self.head))
+        check_integers(self, "epochs", "patience", *(() if self.window is None else ("window",)))
         rules = {
             "learning_rate": (self.learning_rate > 0, "positive"),
             "min_learning_rate": (self.min_learning_rate >= 0, "zero or more"),
@@ -102,15 +145,29 @@ class ResidualGPSpec(MSONable):
     length within these bounds, and each update starts from scratch."""
     pair_weight_bounds: tuple[float, float] = (0.3, 10.0)
     """Where the likelihood looks for the pair weight."""
+    gives_uncertainty: ClassVar[bool] = True
+    """Whether the surrogate knows its spread after an update."""
 
     def __post_init__(self) -> None:
+        check_integers(self, "pair_functions")
         for name in ("length", "force_noise", "energy_noise", "smallest_force", "pair_cutoff"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` is {getattr(self, name)} but must be positive")
+        if not self.pair_cutoff >= SHORTEST + LEAST_PAIR_RANGE:
+            raise ValueError(
+                f"`pair_cutoff` is {self.pair_cutoff} Å but must be at least "
+                f"{SHORTEST + LEAST_PAIR_RANGE:.1f}: the Gaussians start at {SHORTEST} Å; set "
+                "`pair_weight` to 0 to leave the pair potential out"
+            )
         if not self.pair_weight >= 0:
             raise ValueError(f"`pair_weight` is {self.pair_weight} but must be zero or more")
         if self.pair_functions < 2:
             raise ValueError(f"`pair_functions` is {self.pair_functions} but must be at least 2")
+        if self.length_bounds is not None and self.pair_weight_bounds is None:
+            raise ValueError(
+                "`pair_weight_bounds` is None but `length_bounds` is set, so that the likelihood "
+                "looks for the pair weight too; leave `pair_weight_bounds` out for its default"
+            )
         for name in ("length_bounds", "pair_weight_bounds"):
             if getattr(self, name) is None:
                 continue
@@ -148,6 +205,8 @@ class CurvatureSpec(MSONable):
     """Bound of the factor."""
     highest: float = 2.0
     """Bound of the factor."""
+    gives_uncertainty: ClassVar[bool] = False
+    """Whether the surrogate knows its spread after an update; one that it had is stretched."""
 
     def __post_init__(self) -> None:
         for name in ("prior_std", "scatter", "noise"):
@@ -172,6 +231,8 @@ class EnsembleTunerSpec(MSONable):
 
     tuners: tuple[TunerSpec, ...] = (GradientSpec(),)
     """Of each member in turn; a single one is every member's."""
+    gives_uncertainty: ClassVar[bool] = True
+    """Whether the surrogate knows its spread after an update: the members disagree."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tuners", tuple(self.tuners))
@@ -189,7 +250,7 @@ class EnsembleTunerSpec(MSONable):
         heads
             Patterns of parameter names, as in `GradientSpec.head`, for each member.
         """
-        return cls(tuple(replace(recipe, head=tuple(head)) for head in heads))
+        return cls(tuple(replace(recipe, head=head) for head in heads))
 
     def build(self, surrogate: CorrectableSurrogate) -> FineTuner:
         """Build every tuner round its member of the surrogate's prior."""
@@ -210,8 +271,12 @@ class LastLayerSpec(MSONable):
     prior: tuple[float, float] = (1e-4, 10.0)
     """eV for a feature of one; bounds of how far weights may be from the pretrained ones, chosen
     likewise. Wide: CHGNet's own last weights vary by 0.9 eV."""
+    gives_uncertainty: ClassVar[bool] = True
+    """Whether the surrogate knows its spread after an update."""
 
     def __post_init__(self) -> None:
+        if self.window is not None:
+            check_integers(self, "window")
         if self.window is not None and self.window < 1:
             raise ValueError(f"`window` is {self.window} but must be at least 1, or None for all")
         for name in ("noise", "prior"):
@@ -245,6 +310,11 @@ class StackSpec(MSONable):
                     f"`tuners` holds a {type(tuner).__name__} that is not the first, but it "
                     "changes the weights under all corrections; put it first"
                 )
+
+    @property
+    def gives_uncertainty(self) -> bool:
+        """Whether one of them makes the surrogate know its spread, or may, not saying."""
+        return any(getattr(tuner, "gives_uncertainty", True) for tuner in self.tuners)
 
     def build(self, surrogate: CorrectableSurrogate) -> FineTuner:
         """Build every tuner round the same surrogate."""

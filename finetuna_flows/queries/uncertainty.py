@@ -57,10 +57,11 @@ class DynamicTolerance(MSONable):
     """
 
     fraction: float = 1.5
-    """Of the largest predicted force on a free atom. Calibrated like `StaticTolerance.force_std`:
-    above 1.57 the worst atom's error exceeds the largest predicted force in most cases, though
-    few of the queries tell (22 % mistakes). Two fitted parents took 10 and 11 calls with 1.5,
-    26 and 14 with 0.5."""
+    """Of the largest predicted force on a free atom. The calibration of `StaticTolerance.force_std`
+    does not single out a value here: whether the worst atom's error exceeds the largest predicted
+    force is told best by 1.57, and that with 22 % mistakes, no better than the base rate of 23 %.
+    So 1.5 rests on the calls of two fitted parents alone: 10 and 11 with it, 26 and 14 with
+    0.5."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction < math.inf:

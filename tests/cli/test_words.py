@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from finetuna_flows.cli.parse import parse_surrogate, parse_tuner
+from finetuna_flows.cli.parse import parse_parent, parse_surrogate, parse_tuner
 from finetuna_flows.cli.words import Words
 from finetuna_flows.finetuning.specs import (
     CurvatureSpec,
@@ -19,6 +19,7 @@ from finetuna_flows.finetuning.specs import (
 )
 from finetuna_flows.flows.presets import PRESETS, preset
 from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.specs import (
     CHGNetSpec,
     EnsembleSpec,
@@ -26,6 +27,7 @@ from finetuna_flows.surrogates.specs import (
     NuclearSpec,
     SavedSpec,
 )
+from tests.finetuning.emt_frames import emt_frame
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,98 @@ def test_gradient_descent_reaches_every_member_of_an_ensemble() -> None:
     assert maker.tuner == StackSpec((EnsembleTunerSpec((GradientSpec(),)), ResidualGPSpec()))
 
 
+@pytest.mark.parametrize(
+    ("tuner", "expected"),
+    [
+        (None, EnsembleTunerSpec((GradientSpec(),))),
+        ("gp", ResidualGPSpec()),
+        ("last-layer", EnsembleTunerSpec((LastLayerSpec(),))),
+        ("last-layer+gp", StackSpec((EnsembleTunerSpec((LastLayerSpec(),)), ResidualGPSpec()))),
+        (
+            "gradient+last-layer",
+            EnsembleTunerSpec((StackSpec((GradientSpec(), LastLayerSpec())),)),
+        ),
+    ],
+)
+def test_an_ensemble_s_members_learn_what_the_preset_or_the_user_says(
+    tuner: str | None, expected: object
+) -> None:
+    words = Words(
+        parent="emt",
+        surrogate="ensemble:toy",
+        surrogate_args='{"count": 2}',
+        tuner=tuner,
+        criterion="static",
+    )
+    (maker,) = words.makers(["finetuna-2022"])
+    assert isinstance(maker, OnlineRelaxMaker)
+    assert maker.tuner == expected
+
+
+@pytest.mark.parametrize("tuner", ["last-layer+gp", "gradient+last-layer"])
+def test_an_ensemble_s_tuner_can_be_built(tuner: str) -> None:
+    arguments = '{"gradient": {"epochs": 2}}' if "gradient" in tuner else None
+    words = Words(parent="emt", surrogate="ensemble:toy", tuner=tuner, tuner_args=arguments)
+    (maker,) = words.makers(["fast"])
+    assert isinstance(maker, OnlineRelaxMaker)
+    surrogate = CompositeSurrogate(maker.surrogate.build())
+    frame = emt_frame(0)
+    report = maker.tuner.build(surrogate).update([frame])
+    assert report.force_rmse_after < report.force_rmse_before
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"tuner_args": '{"gp": {"length": 1}}'}, "--tuner-args is .* but --tuner is missing"),
+        ({"surrogate_args": '{"model": "r2scan"}'}, "--surrogate-args is .* but --surrogate is mi"),
+    ],
+)
+def test_arguments_without_their_word_are_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Words(parent="emt", **said).makers(["finetuna-2022"])
+
+
+@pytest.mark.parametrize(
+    ("tuner", "arguments", "words"),
+    [
+        ("gp", '{"gradient": {"epochs": 2}}', "--tuner-args is for gradient but --tuner is gp"),
+        ("gp", '{"gp": 3}', r"--tuner-args has 3 for gp but must have a JSON object"),
+        ("gp", '{"gp": {"lenght": 1}}', r"for gp has lenght but may have only length, force_noise"),
+        ("gp", '{"gp": {"length": "long"}}', "for gp has a value of the wrong type"),
+        ("gp", '{"gp": {"pair_functions": 3.5}}', r"`pair_functions` is 3\.5 but must be an int"),
+        ("gradient", '{"gradient": {"head": "mlp"}}', "`head` is the string 'mlp'"),
+    ],
+)
+def test_arguments_that_do_not_fit_a_tuner_are_refused(
+    tuner: str, arguments: str, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_tuner(tuner, arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "refusal"),
+    [
+        ("ensemble:chgnet", '{"count": "4"}', "`count` is '4' but must be an integer"),
+        ("toy", '{"cutof": 3}', "--surrogate-args has cutof but may have only seed, cutoff"),
+        ("nuclear", '{"seed": 3}', "has seed but may have only nothing"),
+        ("chgnet:r2scan", '{"model": "0.2.0"}', "has model but may have only nothing"),
+        ("fairchem:uma", '{"task": "omol", "charge": 0.5}', r"`charge` is 0\.5 but must be an int"),
+    ],
+)
+def test_arguments_that_do_not_fit_a_surrogate_are_refused(
+    words: str, arguments: str, refusal: str
+) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        parse_surrogate(words, arguments)
+
+
+def test_arguments_that_do_not_fit_a_parent_are_refused() -> None:
+    with pytest.raises(ValueError, match="--parent-args has cut but may have only engine, contin"):
+        parse_parent("embedded", '{"cut": 3}')
+
+
 def test_what_is_not_said_is_as_the_preset_has_it() -> None:
     for name in PRESETS:
         (maker,) = Words(parent="emt").makers([name])
@@ -91,7 +185,11 @@ def test_what_is_not_said_is_as_the_preset_has_it() -> None:
     ("said", "field", "expected"),
     [
         ({"tuner": "gp"}, "tuner", ResidualGPSpec()),
-        ({"tuner_args": '{"gp": {"length": 0.7}}'}, "tuner", ResidualGPSpec(length=0.7)),
+        (
+            {"tuner": "gp", "tuner_args": '{"gp": {"length": 0.7}}'},
+            "tuner",
+            ResidualGPSpec(length=0.7),
+        ),
         ({"surrogate": "nuclear", "tuner": "gp"}, "surrogate", NuclearSpec()),
         ({"optimizer": "FIRE"}, "optimizer", "FIRE"),
         ({"fmax": 0.1}, "fmax", 0.1),
