@@ -32,6 +32,7 @@ class QueryReason(Reason):
     DISPLACED = "displaced", "an atom has moved far since the last label"
     ENDPOINT = "endpoint", "nothing ends on a predicted force"
     CUSTOM = "custom", "a criterion of the user's own asks"
+    TAIL = "tail", "so near the minimum the parent's own forces lead"
     PARENT_DRIVEN = "parent_driven", "the method asks the parent at every geometry"
 
 

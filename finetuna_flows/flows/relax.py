@@ -25,6 +25,7 @@ from finetuna_flows.relaxation.observers import log_step
 from finetuna_flows.relaxation.online import relax_online
 from finetuna_flows.relaxation.optimizers import ON_THE_SURROGATE, check_optimizer
 from finetuna_flows.relaxation.run import check_threshold
+from finetuna_flows.relaxation.tail import Tail
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.specs import CHGNetSpec, EnsembleSpec
@@ -56,6 +57,9 @@ class OnlineRelaxMaker(Maker):
     endpoint_fraction: float = 0.4
     """Of `fmax`: how far the predicted forces fall before the parent verifies an endpoint. Steps
     of the surrogate are cheap, a label just above the threshold is not."""
+    tail: Tail | None = None
+    """How the parent alone finishes, with the surrogate's Hessian; None: the surrogate leads to the
+    end, which for an exact tuner such as the default's costs as many parent calls."""
     fmax: float = 0.03
     """eV/Å over the free atoms, by the parent. The default is that of OC20 and of the paper."""
     limits: Limits = field(default_factory=Limits)
@@ -112,6 +116,7 @@ class OnlineRelaxMaker(Maker):
                 optimizer=self.optimizer,
                 returns_to_best=self.returns_to_best,
                 endpoint_fraction=self.endpoint_fraction,
+                tail=self.tail,
                 observers=(log_step,),
             )
 

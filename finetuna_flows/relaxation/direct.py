@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ase import Atoms
 
 from finetuna_flows.geometry import moved
 from finetuna_flows.protocols import ParentCalculator, Surrogate
-from finetuna_flows.reasons import QueryReason, StopReason
+from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Decision, Relaxation, Step
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
-from finetuna_flows.relaxation.observers import log_asking
+from finetuna_flows.relaxation.on_parent import walk_on_parent
 from finetuna_flows.relaxation.optimizers import (
     ON_THE_PARENT,
     ON_THE_SURROGATE,
@@ -41,7 +40,7 @@ def relax_on_parent(
     """
     check_optimizer(optimizer, ON_THE_PARENT)
     run = Run(start, fmax, limits, ledger, observers)
-    reason = _on_parent(start, parent, optimizer, run)
+    reason = walk_on_parent(start, parent, optimizer, run)
     return run.finish(optimizer, parent.level, reason)
 
 
@@ -80,7 +79,7 @@ def relax_warm_start(
     reason = descend(start, optimizer, predict, surrogate_is_done, run.history)
     if reason in (StopReason.CONVERGED, StopReason.OPTIMIZER_GAVE_UP):
         reached = moved(start, run.history[-1].positions)
-        reason = _on_parent(reached, parent, optimizer, run)
+        reason = walk_on_parent(reached, parent, optimizer, run)
     return run.finish("warm_start", parent.level, reason)
 
 
@@ -94,21 +93,3 @@ def _predicted(atoms: Atoms, surrogate: Surrogate, run: Run) -> Step:
         prediction=prediction,
         prediction_time=time.perf_counter() - started,
     )
-
-
-def _on_parent(start: Atoms, parent: ParentCalculator, optimizer: str, run: Run) -> StopReason:
-    def label(atoms: Atoms) -> Step:
-        step = run.ledger.replay(atoms)
-        if step is None:
-            step = Step(
-                index=len(run.history),
-                positions=atoms.get_positions(),
-                decision=Decision((QueryReason.PARENT_DRIVEN,)),
-            )
-            log_asking(step)
-            step = replace(step, label=parent.label(atoms))
-            run.ledger.write(step)
-        run.record(step)
-        return step
-
-    return descend(start, optimizer, label, run.may_stop, run.history)

@@ -9,9 +9,11 @@ import ase.optimize
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize import BFGS, BFGSLineSearch
 from ase.optimize.optimize import Optimizer
 from ase.optimize.sciopt import OptimizerConvergenceError, SciPyFminCG
 
+from finetuna_flows.geometry import Array
 from finetuna_flows.history import History
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Frame, Step
@@ -25,6 +27,8 @@ ON_THE_SURROGATE = (
 """Optimizers that can go on when the surface changes under them."""
 ON_THE_PARENT = (*ON_THE_SURROGATE, "GPMin", "CG")
 """Optimizers for a surface that stays as it is; CG is SciPy's Polak-Ribière."""
+WITH_A_HESSIAN = ("BFGS", "BFGSLineSearch")
+"""Optimizers that can be told the Hessian to begin with."""
 
 
 def check_optimizer(name: str, known: tuple[str, ...]) -> None:
@@ -47,6 +51,7 @@ def descend(
     history: History,
     *,
     surface_learns: bool = False,
+    hessian: Array | None = None,
 ) -> StopReason:
     """Move downhill from `start` until a step may be the last.
 
@@ -66,6 +71,9 @@ def descend(
     surface_learns
         After each label the optimizer then starts afresh and remembers only what the parent said
         (the paper's rule for the Hessian of BFGS), and moves on from where the history says.
+    hessian
+        eV/Å², shape (3n, 3n), positive definite; what an optimizer of `WITH_A_HESSIAN` begins
+        with. None: its own guess.
     """
     atoms = start.copy()
     atoms.calc = StepCalculator(evaluate, may_stop)
@@ -79,7 +87,8 @@ def descend(
                         atoms.positions = history.origin.positions
                     _move(_remembering(optimizer, atoms, history), history, until_label=True)
                 if len(history) == known:
-                    _move(_make(optimizer, atoms), history, until_label=surface_learns)
+                    _move(_make(optimizer, atoms, hessian), history, until_label=surface_learns)
+                    hessian = None
     except Stopped as stopped:
         return stopped.reason
     except (OptimizerConvergenceError, RuntimeError) as error:
@@ -131,7 +140,17 @@ def _image(frame: Frame) -> Atoms:
     return atoms
 
 
-def _make(name: str, atoms: Atoms) -> Optimizer:
+def _make(name: str, atoms: Atoms, hessian: Array | None = None) -> Optimizer:
     kind: type[Optimizer] = SciPyFminCG if name == "CG" else getattr(ase.optimize, name)
     optimizer: Optimizer = kind(atoms, logfile=None)
+    if isinstance(optimizer, BFGSLineSearch) and hessian is not None:
+        # it keeps the inverse, of the energy over alpha, and updates it after the first step
+        known = {
+            "H": optimizer.alpha * np.linalg.inv(hessian),
+            "r0": atoms.positions.ravel(),
+            "g0": np.zeros(3 * len(atoms)),
+        }
+        vars(optimizer).update(known)
+    elif isinstance(optimizer, BFGS) and hessian is not None:
+        optimizer.H0 = hessian
     return optimizer

@@ -19,6 +19,7 @@ from finetuna_flows.relaxation.direct import relax_on_parent, relax_warm_start
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.online import relax_online
 from finetuna_flows.relaxation.run import Observer
+from finetuna_flows.relaxation.tail import Tail
 from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.specs import AseSurrogateSpec
 from tests.systems import EMT, MORSE, MORSE_ARGUMENTS
@@ -50,6 +51,7 @@ def online(
     observers: tuple[Observer, ...] = (),
     returns_to_best: bool = True,
     endpoint_fraction: float = 1.0,
+    tail: Tail | None = None,
 ) -> Relaxation:
     """An online relaxation in `directory`."""
     surrogate, tuner = learned()
@@ -67,6 +69,7 @@ def online(
             observers=observers,
             returns_to_best=returns_to_best,
             endpoint_fraction=endpoint_fraction,
+            tail=tail,
         )
 
 
