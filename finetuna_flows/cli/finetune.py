@@ -14,14 +14,18 @@ from rich.table import Table
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import open_store, run_flow
 from finetuna_flows.cli.exits import Exit, told_apart
+from finetuna_flows.cli.inputs import check_there
 from finetuna_flows.cli.parse import json_object, parse_surrogate
 from finetuna_flows.cli.relax import print_spec
 from finetuna_flows.cli.tables import printer
-from finetuna_flows.errors import CheckpointError, SurrogateError
+from finetuna_flows.cli.words import check_said
+from finetuna_flows.errors import CheckpointError
 from finetuna_flows.finetuning.recipe import AdaptRecipe
-from finetuna_flows.flows.finetune import FineTuneDoc, FineTuneMaker
-from finetuna_flows.surrogates.library import read_model
-from finetuna_flows.surrogates.specs import FairchemSpec, SavedSpec
+from finetuna_flows.flows.finetune import FineTuneMaker
+from finetuna_flows.results.adaptation import FineTuneDoc
+
+DEFAULT = "chgnet"
+"""The surrogate that is adapted where none is named."""
 
 
 def finetune(
@@ -33,7 +37,9 @@ def finetune(
         ),
     ],
     save_as: Annotated[str, typer.Option(help="Name to save under, or a path with a / in it.")],
-    surrogate: options.Surrogate = "chgnet",
+    surrogate: Annotated[
+        str | None, typer.Option(help=f"{options.SURROGATES} [default: {DEFAULT}]")
+    ] = None,
     surrogate_args: options.SurrogateArgs = None,
     recipe_args: Annotated[
         str | None, typer.Option(help='Of AdaptRecipe, as JSON: {"epochs": 6}.')
@@ -51,16 +57,17 @@ def finetune(
     """
     console = Console(stderr=True)
     with told_apart(console):
+        check_said("surrogate", surrogate, surrogate_args)
         maker = FineTuneMaker(
             save_as=save_as,
-            surrogate=parse_surrogate(surrogate or "chgnet", surrogate_args),
+            surrogate=parse_surrogate(surrogate or DEFAULT, surrogate_args),
             recipe=AdaptRecipe(**json_object("--recipe-args", recipe_args)),
             overwrite=overwrite,
         )
         if dry_run:
             print_spec(maker)
             return
-        _check_there(maker.surrogate)
+        check_there(maker.surrogate)
         folder = directory / f"finetune_{Path(save_as).name}"
         job = maker.make([str(Path(source).resolve()) for source in sources])
         ((_, result),) = run_flow(job, open_store(store), folder, console, fresh=fresh)
@@ -72,23 +79,6 @@ def finetune(
             sys.stdout.write("\n")
         else:
             printer().print(_table(result))
-
-
-def _check_there(spec: object) -> None:
-    """Refuse a surrogate whose files are not there, before anything is built.
-
-    Raises
-    ------
-    ValueError
-        Naming what is missing.
-    """
-    if isinstance(spec, SavedSpec):
-        try:
-            read_model(spec.folder)
-        except SurrogateError as exc:
-            raise ValueError(f"--surrogate: {exc}") from exc
-    elif isinstance(spec, FairchemSpec) and "/" in spec.model and not Path(spec.model).is_file():
-        raise ValueError(f"--surrogate names {spec.model}, which is not a file; mend the path")
 
 
 def _table(doc: FineTuneDoc) -> Table:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ase import Atoms
 
-from finetuna_flows.errors import ElementError
+from finetuna_flows.errors import ElementError, SurrogateError
 from finetuna_flows.flows.baselines import ParentRelaxMaker
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_known
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.geometry import free_components
+from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.structures.prepare import Preparation, tagged_adsorbate
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.validate import check_structure
 from finetuna_flows.surrogates.composite import CompositeSurrogate
+from finetuna_flows.surrogates.library import read_model
+from finetuna_flows.surrogates.specs import EnsembleSpec, PerturbedHeadSpec, SavedSpec
 
 VASP_NAMES = ("POSCAR", "CONTCAR", "OUTCAR", "vasprun")
 """Files that say nothing of the structure; their folders do."""
@@ -95,16 +99,45 @@ def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
     return inputs
 
 
+def check_there(surrogate: Spec[Surrogate]) -> None:
+    """Refuse a surrogate whose files are not there; nothing is built for that.
+
+    Raises
+    ------
+    ValueError
+        Naming what is missing.
+    """
+    if isinstance(surrogate, EnsembleSpec):
+        for member in surrogate.members:
+            check_there(member)
+    elif isinstance(surrogate, PerturbedHeadSpec):
+        check_there(surrogate.surrogate)
+    elif isinstance(surrogate, SavedSpec):
+        try:
+            read_model(surrogate.folder)
+        except SurrogateError as exc:
+            raise ValueError(f"--surrogate: {exc}") from exc
+    else:
+        checkpoint = Path(getattr(surrogate, "model", ""))  # a name where it is relative
+        if checkpoint.is_absolute() and not checkpoint.is_file():
+            raise ValueError(f"--surrogate names {checkpoint}, which is not a file; mend the path")
+
+
 def check_all_known(inputs: Sequence[Input], makers: Sequence[RelaxMaker]) -> None:
     """Build all parts once, and refuse what does not fit before any of them works.
+
+    What is not there is refused before anything is built.
 
     Raises
     ------
     ElementError
         Naming the structure and what the surrogate and the parent know.
     ValueError
-        If a surrogate cannot learn in the way that was asked for.
+        If a surrogate is not there, or cannot learn in the way that was asked for.
     """
+    for maker in makers:
+        if not isinstance(maker, ParentRelaxMaker):
+            check_there(maker.surrogate)
     for maker in makers:
         surrogate = None
         if not isinstance(maker, ParentRelaxMaker):

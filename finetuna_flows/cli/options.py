@@ -20,13 +20,11 @@ Method = Annotated[str, typer.Option(help=f"How to relax: {', '.join(METHODS)}."
 Methods = Annotated[
     str, typer.Option(help=f"Methods to compare, with commas: {', '.join(METHODS)}.")
 ]
-Surrogate = Annotated[
-    str | None,
-    typer.Option(
-        help="chgnet, chgnet:MODEL, fairchem:NAME, fairchem:FILE, saved:NAME, ensemble: before one "
-        "of these, nuclear, toy, ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE. [default: the method's]"
-    ),
-]
+SURROGATES = (
+    "chgnet, chgnet:MODEL, sevennet, sevennet:MODEL, fairchem:NAME, fairchem:FILE, saved:NAME, "
+    "ensemble: before one of these, nuclear, toy, ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE."
+)
+Surrogate = Annotated[str | None, typer.Option(help=f"{SURROGATES} [default: the method's]")]
 SurrogateArgs = Annotated[str | None, typer.Option(help="Arguments of the surrogate, as JSON.")]
 Tuner = Annotated[
     str | None,

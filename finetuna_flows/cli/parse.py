@@ -29,6 +29,7 @@ from finetuna_flows.surrogates.specs import (
     FairchemSpec,
     NuclearSpec,
     SavedSpec,
+    SevenNetSpec,
     ToySpec,
 )
 
@@ -101,14 +102,16 @@ def _single_surrogate(words: str, given: Mapping[str, Any]) -> Spec[Surrogate]:
                 """say for example --surrogate-args '{"task": "oc20"}'"""
             )
         return _made(option, FairchemSpec, given, {"model": rest})
+    if kind == "sevennet":
+        return _made(option, SevenNetSpec, given, {"model": rest} if rest else {})
     if kind == "saved" and rest:
         return _made(option, SavedSpec, given, {"name": rest})
     if words in PLAIN:
         return _made(option, PLAIN[words], given, {})
     raise ValueError(
-        f"--surrogate is {words!r} but must be chgnet, chgnet:MODEL, fairchem:NAME, "
-        "fairchem:FILE, saved:NAME, ensemble: before one of these, nuclear, toy, "
-        "ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
+        f"--surrogate is {words!r} but must be chgnet, chgnet:MODEL, sevennet, "
+        "sevennet:MODEL, fairchem:NAME, fairchem:FILE, saved:NAME, ensemble: before one of "
+        "these, nuclear, toy, ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
     )
 
 

@@ -52,12 +52,7 @@ class Words:
             arguments but not the word that they belong to.
         """
         for word in ("surrogate", "tuner"):
-            arguments = getattr(self, f"{word}_args")
-            if arguments is not None and getattr(self, word) is None:
-                raise ValueError(
-                    f"--{word}-args is {arguments!r} but --{word} is missing, and arguments do not "
-                    f"change the {word} that the method has; say which one with --{word}"
-                )
+            check_said(word, getattr(self, word), getattr(self, f"{word}_args"))
         fields: dict[str, Any] = {
             "parent": parse_parent(self.parent, self.parent_args),
             "fmax": self.fmax,
@@ -73,6 +68,21 @@ class Words:
         if self.criterion is not None:
             fields["criterion"] = parse_criterion(self.criterion)
         return [make_maker(method, fields) for method in methods]
+
+
+def check_said(word: str, said: str | None, arguments: str | None) -> None:
+    """Refuse arguments of a part that was not named.
+
+    Raises
+    ------
+    ValueError
+        If there are arguments but not the word that they belong to.
+    """
+    if arguments is not None and said is None:
+        raise ValueError(
+            f"--{word}-args is {arguments!r} but --{word} is missing, and arguments do not "
+            f"change the default {word}; say which one with --{word}"
+        )
 
 
 def make_maker(method: str, fields: Mapping[str, Any]) -> RelaxMaker:

@@ -76,9 +76,7 @@ class FairchemSpec(MSONable):
             raise ValueError(
                 f"`model` is {self.model!r} and `task` is {self.task!r} but neither may be empty"
             )
-        if "/" in self.model or Path(self.model).suffix:
-            path = Path(self.model).expanduser().resolve()
-            object.__setattr__(self, "model", str(path))
+        object.__setattr__(self, "model", _absolute(self.model))
         _check_integer("charge", self.charge)
         if self.spin is not None:
             _check_integer("spin", self.spin)
@@ -102,10 +100,41 @@ class FairchemSpec(MSONable):
 
     def fingerprint(self) -> str | None:
         """SHA-256 of the checkpoint file; None for a name, which fairchem keeps to one file."""
-        if not Path(self.model).is_absolute():
-            return None
-        with Path(self.model).open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return _digest_of(self.model)
+
+
+@dataclass(frozen=True)
+class SevenNetSpec(MSONable):
+    """SevenNet: the weights that its package ships, others by name, or a checkpoint file.
+
+    Park, Kim, Hwang, Han, J. Chem. Theory Comput. 20, 4857 (2024). Its package ships ``7net-0``
+    and ``7net-l3i5``, trained on relaxations of the Materials Project, and ``7net-mf-0``. Others
+    are downloaded when they are first used; ``7net-omni`` with the modal ``oc20`` has the level
+    of theory of OC20.
+    """
+
+    model: str = "7net-0"
+    """A name that SevenNet's package knows, or the path of a checkpoint, with a folder or an
+    ending; a file is remembered by its absolute path."""
+    modal: str | None = None
+    """Data set whose level of theory is meant, for models that were trained on several."""
+    trust_checkpoint: bool = False
+    """Whether a file may run code while it is loaded, as SevenNet's own loader lets it."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError(f"`model` is {self.model!r} but must be a name or a path")
+        object.__setattr__(self, "model", _absolute(self.model))
+
+    def build(self) -> Surrogate:
+        """Load the weights onto the device that the settings name."""
+        from finetuna_flows.surrogates.sevennet import SevenNetSurrogate
+
+        return SevenNetSurrogate(self.model, self.modal, trust_checkpoint=self.trust_checkpoint)
+
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the checkpoint file; None for a name."""
+        return _digest_of(self.model)
 
 
 @dataclass(frozen=True)
@@ -279,6 +308,19 @@ class EnsembleSpec(MSONable):
         from finetuna_flows.surrogates.ensemble import EnsembleSurrogate
 
         return EnsembleSurrogate([member.build() for member in self.members])
+
+
+def _absolute(model: str) -> str:
+    """A model's name as it is, and a path whole."""
+    is_path = "/" in model or Path(model).suffix
+    return str(Path(model).expanduser().resolve()) if is_path else model
+
+
+def _digest_of(model: str) -> str | None:
+    if not Path(model).is_absolute():
+        return None
+    with Path(model).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _check_integer(name: str, value: object) -> None:

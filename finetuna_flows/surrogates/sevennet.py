@@ -1,0 +1,144 @@
+"""SevenNet, an equivariant network whose weights lie in its package or come by name.
+
+What its package does differently from us ends here: it takes derivatives by the vectors between
+neighbours, keeps no graph for the weights unless told that it trains, and says which kernels are
+missing as a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from sevenn import _keys as key
+from sevenn.atom_graph_data import AtomGraphData
+from sevenn.nn.sequential import AtomGraphSequential
+from sevenn.train.dataload import unlabeled_atoms_to_graph
+from sevenn.util import get_available_pretrained_models, load_checkpoint
+from torch import Tensor
+from torch.nn import Parameter
+
+from finetuna_flows.errors import SurrogateError
+from finetuna_flows.records import Prediction
+from finetuna_flows.surrogates.device import limit_threads, torch_device
+
+
+class SevenNetSurrogate:
+    """SevenNet with released weights: energy and forces, conservative, in single precision.
+
+    Atoms beyond the cutoff from all others keep their own constant energy and feel no force.
+
+    Parameters
+    ----------
+    model
+        A name that SevenNet's package knows, or the path of a checkpoint.
+    modal
+        Data set whose level of theory is meant, for models of several; None for the others.
+    trust_checkpoint
+        Whether a file may run code while it is loaded, as SevenNet's own loader lets it.
+
+    Raises
+    ------
+    SurrogateError
+        If the weights cannot be had, or `modal` does not fit them.
+    """
+
+    def __init__(
+        self, model: str = "7net-0", modal: str | None = None, *, trust_checkpoint: bool = False
+    ) -> None:
+        limit_threads()
+        self._device = torch_device()
+        self._network = _load(model, trust_checkpoint=trust_checkpoint)
+        self._modal = _check_modal(model, modal, self._network.modal_map)
+        self._network.set_is_batch_data(False)
+        self._network.to(self._device).eval().requires_grad_(False)
+        self._network.get_submodule("force_output").train()  # it keeps the graph then
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Symbols that have an embedding of their own."""
+        return frozenset(chemical_symbols[number] for number in self._network.type_map)
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The two linear maps from an atom's scalar features to its energy."""
+        return ("reduce_input_to_hidden.*", "reduce_hidden_to_energy.*")
+
+    def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
+        """All weights with their names."""
+        named: Iterable[tuple[str, Parameter]] = self._network.named_parameters()
+        return named
+
+    def prepare(self, atoms: Atoms) -> AtomGraphData:
+        """Make the graph of neighbours within the cutoff, 5 Å for the weights in the package.
+
+        Raises
+        ------
+        SurrogateError
+            If the network has never seen one of the elements.
+        """
+        unknown = set(atoms.symbols) - self.elements
+        if unknown:
+            raise SurrogateError(
+                f"SevenNet does not know {', '.join(sorted(unknown))}; these weights know "
+                f"{len(self.elements)} elements"
+            )
+        found = unlabeled_atoms_to_graph(atoms, self._network.cutoff, with_shift=False)
+        graph: AtomGraphData = AtomGraphData.from_numpy_dict(found)
+        if self._modal is not None:
+            graph[key.DATA_MODALITY] = self._modal
+        moved: AtomGraphData = graph.to(self._device)
+        return moved
+
+    def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
+        if not isinstance(prepared, AtomGraphData):
+            raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
+        output = self._network(prepared.clone())
+        return output[key.PRED_TOTAL_ENERGY].reshape(()), output[key.PRED_FORCE]
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Energy and forces at one geometry.
+
+        Raises
+        ------
+        SurrogateError
+            If an element is unknown.
+        """
+        energy, forces = self.evaluate(self.prepare(atoms))
+        return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+
+
+def _load(model: str, *, trust_checkpoint: bool) -> AtomGraphSequential:
+    is_file = Path(model).is_absolute()
+    if is_file and not trust_checkpoint:
+        raise SurrogateError(
+            f"{model} is a pickle, which may run code while SevenNet loads it; if you know where "
+            "it comes from, set `trust_checkpoint`"
+        )
+    known = get_available_pretrained_models()
+    if not is_file and model not in known:
+        raise SurrogateError(
+            f"SevenNet could not load {model}: no such name; it knows {', '.join(known)}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+            return load_checkpoint(model).build_model()
+    except Exception as exc:  # whatever a download or a pickle may raise
+        way_out = "it is no checkpoint of SevenNet" if is_file else "is there a network?"
+        raise SurrogateError(f"SevenNet could not load {model}: {exc}; {way_out}") from exc
+
+
+def _check_modal(model: str, modal: str | None, known: dict[str, int] | None) -> str | None:
+    if modal is not None and not known:
+        raise SurrogateError(f"`modal` is {modal!r} but {model} has one level only; leave it out")
+    if known and modal not in known:
+        raise SurrogateError(
+            f"`modal` is {modal!r} but {model} has {', '.join(known)}; name one of them"
+        )
+    return modal
