@@ -61,7 +61,7 @@ class SevenNetSurrogate:
     @property
     def elements(self) -> frozenset[str]:
         """Symbols that have an embedding of their own."""
-        return frozenset(chemical_symbols[number] for number in self._network.type_map)
+        return frozenset(chemical_symbols[number] for number in self._network.type_map or ())
 
     @property
     def head(self) -> tuple[str, ...]:
