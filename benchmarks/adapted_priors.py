@@ -111,6 +111,7 @@ def relaxation(
     if isinstance(response, Exception):
         return {"error": str(response)}
     doc: RelaxationDoc = response.output
+    logging.info("%s %s: %d parent calls", sid, name, doc.parent_calls)
     end = to_ase(doc.structure)
     end.calc = load_calculator(target, {"sid_or_path": sid})
     end.get_potential_energy()

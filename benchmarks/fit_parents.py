@@ -78,12 +78,13 @@ def main(words: Sequence[str] | None = None) -> None:
     with closing(in_processes(run_fit, tasks, asked.processes)) as answers:
         for task, answer in answers:
             if isinstance(answer, Died):
-                print(f"{task.labels.sid}: the process ended with exit code {answer.exit_code}")
+                said = f"{task.labels.sid}: the process ended with exit code {answer.exit_code}"
             elif isinstance(answer, str):
-                print(f"{task.labels.sid}: {answer}")
+                said = f"{task.labels.sid}: {answer}"
             else:
                 write_fit(asked.out, task.labels.sid, answer)
-                print(_line(task.labels.sid, answer), flush=True)
+                said = _line(task.labels.sid, answer)
+            print(said, flush=True)
 
 
 def write_fit(out: Path, sid: str, fit: Fit) -> None:

@@ -53,7 +53,8 @@ def main() -> None:
             predicted = time.perf_counter() - began
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
             scratch = _from_scratch(frames) if count <= SHOWN[4] else float("nan")
-            print(f"| {count} | {grown:.2f} | {scratch:.2f} | {predicted:.2f} | {peak:.2f} |")
+            row = f"| {count} | {grown:.2f} | {scratch:.2f} | {predicted:.2f} | {peak:.2f} |"
+            print(row, flush=True)
 
 
 def _from_scratch(frames: list[Frame]) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,15 +80,17 @@ def published_systems(data: Path, sids: list[str]) -> Iterator[System]:
 def relaxations(
     system: System, words: Words, methods: list[str], folder: Path
 ) -> Iterator[tuple[str, RelaxationDoc]]:
-    """One document a method."""
+    """One document a method, and a line of progress on standard error."""
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
     store.connect()
     for maker in words.makers(methods):
         maker.parent = system.parent
         ((_, response),) = run_in_folders(maker.make(system.atoms), store, folder)
         if isinstance(response, Exception):
-            print(f"| {system.name} | {maker.name} | {response} |")
+            print(f"| {system.name} | {maker.name} | {response} |", flush=True)
         else:
+            calls = response.output.parent_calls
+            print(f"{system.name} {maker.name}: {calls} calls", file=sys.stderr, flush=True)
             yield maker.name, response.output
 
 
@@ -114,7 +117,8 @@ def main() -> None:
     systems = published_systems(asked.data, asked.sids) if asked.data else emt_systems()
     print(
         "| system | method | converged | calls | % of CG | % of BFGS | ΔE/meV to BFGS | tuning/s | "
-        "prediction/s | parent/s | own overhead, ms/step | adsorbate |\n" + "|---" * 12 + "|"
+        "prediction/s | parent/s | own overhead, ms/step | adsorbate |\n" + "|---" * 12 + "|",
+        flush=True,
     )
     ratios: dict[str, list[float]] = {}
     for system in systems:

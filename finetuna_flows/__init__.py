@@ -1,4 +1,8 @@
-"""Relax adsorbates on slabs with a tenth of the DFT calls.
+"""Relax adsorbates on slabs with a fraction of the DFT calls.
+
+Measured: between a seventh and an eighth of VASP CG's calls (14 %), where potentials fitted to
+published systems were the parents. The paper's own runs took 9.7 %, with VASP as the parent and a
+network trained on OC20.
 
 The way of a structure through this package:
 

@@ -16,9 +16,11 @@ from benchmarks.published.judgement import Measured
 from benchmarks.published.runs import Outcome
 from benchmarks.published.statistics import (
     PHASES,
+    Choice,
     Mean,
     Pairing,
     Summary,
+    choose_by_others,
     pair,
     summarize,
     summarize_published,
@@ -68,12 +70,14 @@ def write_report(
     published = dict.fromkeys(name for each in systems for name in each.runs)
     reference = [summarize_published(name, systems) for name in published]
     pairings = [pair(name, of[name], systems) for name in methods]
+    choice = choose_by_others(of)
     document = {
         "header": header,
         "note": CAVEAT,
         "summary": [asdict(each) for each in summaries],
         "published": [asdict(each) for each in reference],
         "beside_k_steps": [asdict(each) for each in pairings],
+        "chosen_by_other_systems": None if choice is None else asdict(choice),
         "systems": [
             {"sid": each.sid, "atoms": len(each.atoms), "cg_energy": each.cg_energy}
             | {"published": {name: asdict(run) for name, run in each.runs.items()}}
@@ -87,6 +91,7 @@ def write_report(
         CAVEAT,
         "## Summary",
         _table(SUMMARY_HEAD, map(_summary_row, [*summaries, *reference])),
+        *([] if choice is None else [_sentence(choice, len(systems))]),
         "## On the systems of the published K-steps runs alone",
         _table(PAIRING_HEAD, map(_pairing_row, pairings)),
         "## By system",
@@ -120,6 +125,15 @@ SYSTEM_HEAD = (
     "approach + settling + polishing", "surrogate steps",
     *(f"{each}/s" for each in PHASES), "remarks",
 )  # fmt: skip
+
+
+def _sentence(choice: Choice, n: int) -> str:
+    chosen = ", ".join(f"{name} {count} times" for name, count in choice.chosen.items())
+    return (
+        f"Chosen for each system by the mean of all others, among {', '.join(choice.methods)}: "
+        f"{_mean(choice.percent, errors=True)} % of VASP CG's calls, success "
+        f"{choice.success / n:.2f}, validated {choice.validated / n:.2f} ({chosen})."
+    )
 
 
 def _summary_row(one: Summary) -> list[str]:

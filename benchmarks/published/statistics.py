@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,20 @@ class Pairing:
     equal: int
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What one gets who chooses for each system the method that was best on all other systems."""
+
+    methods: tuple[str, ...]
+    """To choose from: those that finished every system."""
+    percent: Mean | None
+    """Parent calls as % of VASP CG's, on the systems left out."""
+    success: int
+    validated: int
+    chosen: dict[str, int]
+    """How often, by method."""
+
+
 def summarize(method: str, outcomes: Sequence[Outcome]) -> Summary:
     """Average one method's outcomes."""
     done = [each.measured for each in outcomes if each.measured is not None]
@@ -139,4 +153,39 @@ def pair(method: str, outcomes: Sequence[Outcome], systems: Sequence[PublishedSy
         k_steps_success=sum(system.runs[K_STEPS].success for _, system in both),
         fewer=sum(each > 0 for each in gained),
         equal=sum(each == 0 for each in gained),
+    )
+
+
+def choose_by_others(of: Mapping[str, Sequence[Outcome]]) -> Choice | None:
+    """Choose by leaving one system out; None where there is no choice, or one system only.
+
+    Parameters
+    ----------
+    of
+        The outcomes of each method, on the same systems.
+    """
+    finished = {
+        name: {each.sid: each.measured for each in outcomes if each.measured is not None}
+        for name, outcomes in of.items()
+        if all(each.measured is not None for each in outcomes)
+    }
+    sids = sorted({sid for measured in finished.values() for sid in measured})
+    if len(finished) < 2 or len(sids) < 2:
+        return None
+    got: list[Measured] = []
+    chosen = dict.fromkeys(finished, 0)
+    for left_out in sids:
+        elsewhere = {
+            name: np.mean([one.percent for sid, one in measured.items() if sid != left_out])
+            for name, measured in finished.items()
+        }
+        best = min(elsewhere, key=elsewhere.__getitem__)
+        chosen[best] += 1
+        got.append(finished[best][left_out])
+    return Choice(
+        methods=tuple(finished),
+        percent=Mean.of([each.percent for each in got]),
+        success=sum(each.success for each in got),
+        validated=sum(each.validated for each in got),
+        chosen={name: count for name, count in chosen.items() if count},
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from typing import Generic, TypeVar
@@ -137,8 +138,17 @@ def _one_thread() -> Iterator[None]:
 def _serve(connection: Connection, function: Callable[[T], R]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one ends it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         while True:
             connection.send(function(connection.recv()))
     except (EOFError, OSError):
         return  # nobody is left to answer
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the process that started this one, however it comes, and end too."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()  # reads a pipe that the kernel closes with it: a SIGKILL is noticed too
+    os._exit(1)  # whatever the task is at

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finetuna_flows.cli import compare, doctor, finetune, query, relax
+from finetuna_flows.cli import compare, doctor, finetune, models, query, relax
 
 app = typer.Typer(
     name="finetuna-flows",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("relax")(relax.relax)
 app.command("compare")(compare.compare)
 app.command("finetune")(finetune.finetune)
+app.command("models")(models.models)
 app.command("list")(query.list_relaxations)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -19,7 +19,12 @@ from finetuna_flows.results.find import relaxation_doc, relaxation_summaries
 def list_relaxations(
     formula: Annotated[str | None, typer.Option(help="Of the whole structure.")] = None,
     chemsys: Annotated[str | None, typer.Option(help="Elements, as in Cu-O.")] = None,
-    method: Annotated[str | None, typer.Option(help="As in the table.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="As in the table: what --method said, such as fast.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="As in the table: online for every preset.")
+    ] = None,
     converged: Annotated[bool | None, typer.Option("--converged/--unconverged")] = None,
     tag: Annotated[str | None, typer.Option(help="One of the tags.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Completed at this time or later.")] = None,
@@ -33,6 +38,7 @@ def list_relaxations(
             open_store(store),
             formula=formula,
             chemsys=chemsys,
+            name=name,
             method=method,
             converged=converged,
             tag=tag,

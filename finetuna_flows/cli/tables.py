@@ -23,14 +23,16 @@ def printer() -> Console:
 
 
 def relaxation_table(docs: list[RelaxationDoc]) -> Table:
-    """A row a relaxation."""
+    """A row a relaxation; presets of one method differ in their name alone."""
     table = Table(box=None, header_style="bold")
-    for name in ("formula", "method", "converged", "calls", "SCF", "energy/eV", "fmax", "time/s"):
-        table.add_column(name, justify="left" if name in ("formula", "method") else "right")
+    words = ("formula", "name", "method")
+    for name in (*words, "converged", "calls", "SCF", "energy/eV", "fmax", "time/s"):
+        table.add_column(name, justify="left" if name in words else "right")
     table.add_column("adsorbate")
     for doc in docs:
         table.add_row(
             doc.formula_pretty or "",
+            doc.name,
             doc.method,
             "yes" if doc.converged else f"no: {doc.stop_reason}",
             str(doc.parent_calls),
@@ -82,6 +84,7 @@ def summary_table(found: list[RelaxationSummary]) -> Table:
     for name in (
         "uuid",
         "formula",
+        "name",
         "method",
         "converged",
         "calls",
@@ -94,6 +97,7 @@ def summary_table(found: list[RelaxationSummary]) -> Table:
         table.add_row(
             each.uuid[:8],
             each.formula_pretty,
+            each.name,
             each.method,
             "yes" if each.converged else f"no: {each.stop_reason}",
             str(each.parent_calls),

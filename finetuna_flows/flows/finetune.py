@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from socket import gethostname
-from typing import Annotated, Any
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 from jobflow import Job, Maker, job
 from monty.json import jsanitize
-from pydantic import BeforeValidator
 from threadpoolctl import threadpool_limits
 
 from finetuna_flows.finetuning.dataset import collect_frames
@@ -24,9 +20,8 @@ from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe
 from finetuna_flows.flows.job import check_specs, continue_from
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.records import Frame, Label
-from finetuna_flows.results.build import packages
-from finetuna_flows.results.document_parts import Document, UtcTime
-from finetuna_flows.results.documents import plain
+from finetuna_flows.results.adaptation import FineTuneDoc
+from finetuna_flows.results.build import build_finetune_doc
 from finetuna_flows.settings import Settings
 from finetuna_flows.structures.read import read_structure, to_portable
 from finetuna_flows.surrogates.library import check_base, check_free
@@ -35,56 +30,6 @@ from finetuna_flows.surrogates.specs import CHGNetSpec, SavedSpec
 logger = logging.getLogger(__name__)
 
 Source = str | Path | Frame
-
-
-class AdaptedSystem(Document):
-    """What an adaptation did to one system."""
-
-    name: str
-    """Its formula, with a number where several systems have the same."""
-    n_frames: int
-    """Labels of it."""
-    held_out: bool
-    """Whether it served to validate; else it was trained on."""
-    before: float
-    """Force error before, eV/Å: root mean square over free components, mean over frames."""
-    after: float
-    """The same with the weights that were kept."""
-
-
-class FineTuneDoc(Document):
-    """One adapted surrogate and how well it does; the weights are in its folder."""
-
-    schema_version: int = 1
-    """Of this document; raised when a field changes its meaning."""
-    uuid: str
-    """Of this document; not the one of the job that made it."""
-    name: str
-    """What the user calls this adaptation."""
-    surrogate: str
-    """Name or path of the saved surrogate, as `SavedSpec` takes it."""
-    folder: str
-    """Where it is, with its host."""
-    spec: Annotated[dict[str, object], BeforeValidator(plain)]
-    """Everything the user chose, as plain JSON; the Maker is rebuilt from it."""
-    n_frames: int
-    """Labels in all."""
-    systems: tuple[AdaptedSystem, ...]
-    """One for each system."""
-    error_before: float
-    """Force error of the held-out systems before, eV/Å: mean over their frames."""
-    error_after: float
-    """The same with the weights that were kept."""
-    epochs: int
-    """Passes over the training frames."""
-    best_epoch: int
-    """The one whose weights were kept, from 1."""
-    wall_time: float
-    """Seconds since the training began or was resumed."""
-    packages: dict[str, str]
-    """Version of each package that can change a number."""
-    completed_at: UtcTime
-    """When it was saved (UTC)."""
 
 
 def finetune_job(method: Callable[..., FineTuneDoc]) -> Callable[..., Job]:
@@ -164,22 +109,13 @@ def finetune_and_save(
     start = time.perf_counter()
     with threadpool_limits(Settings().threads):
         adapted = maker.recipe.apply(frames, maker.surrogate, directory)
-    report = adapted.report
-    doc = FineTuneDoc(
-        uuid=str(uuid4()),
+    doc = build_finetune_doc(
+        adapted.report,
         name=maker.name,
         surrogate=maker.save_as,
-        folder=f"{gethostname()}:{target.folder}",
+        folder=target.folder,
         spec=spec,
-        n_frames=len(frames),
-        systems=tuple(AdaptedSystem(**asdict(each)) for each in report.systems),
-        error_before=report.errors[0],
-        error_after=report.errors[report.best_epoch],
-        epochs=len(report.losses),
-        best_epoch=report.best_epoch,
         wall_time=time.perf_counter() - start,
-        packages=packages(),
-        completed_at=datetime.now(UTC),
     )
     provenance = doc.model_dump(mode="json", exclude={"folder"})
     target.write(maker.surrogate, adapted.surrogate, provenance, overwrite=maker.overwrite)

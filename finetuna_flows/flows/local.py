@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -30,19 +30,19 @@ def run_in_folders(
 
     Yields each job with its response, or with the exception that ended it: the jobs that can do
     without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger or checkpoint of
-    a training is set aside instead of resumed.
+    a training is set aside instead of resumed. A folder in which a job left nothing goes.
     """
     store.connect()
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
         folder = root / job.name.replace(" ", "_")
-        folder.mkdir(parents=True, exist_ok=True)
         logger.info("%s in %s", job.name, folder)
         try:
-            if fresh:
-                set_aside(folder)
-                _set_training_aside(folder)
-            with chdir(folder):
-                response = job.run(store=store)
+            with _made(folder):
+                if fresh:
+                    set_aside(folder)
+                    _set_training_aside(folder)
+                with chdir(folder):
+                    response = job.run(store=store)
         except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
             logger.error("%s: %s", job.name, error, exc_info=not _is_refusal(error))
             yield job, error
@@ -51,6 +51,19 @@ def run_in_folders(
         for more in (response.replace, response.detour, response.addition):
             if more is not None:
                 yield from run_in_folders(more, store, root, fresh=fresh)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; of these, leave none that is empty in the end."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the first that holds something ends it
+            for each in missing:
+                each.rmdir()
 
 
 def _set_training_aside(folder: Path) -> None:

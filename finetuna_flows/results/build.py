@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -15,8 +16,10 @@ from uuid import uuid4
 from emmet.core.types.enums import TaskState
 from pymatgen.core.structure import Molecule, Structure
 
+from finetuna_flows.finetuning.recipe import AdaptReport
 from finetuna_flows.geometry import fmax, free_components
 from finetuna_flows.records import Relaxation, Step
+from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
 from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import metadata, to_pymatgen
@@ -95,7 +98,7 @@ def build_relaxation_doc(
         ),
         timings=timings(relaxation.steps),
         packages=packages(),
-        dir_name=f"{gethostname()}:{Path(dir_name).resolve()}" if dir_name is not None else None,
+        dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,
         completed_at=now,
         last_updated=now,
         trajectory=trajectory(relaxation),
@@ -122,6 +125,38 @@ def build_comparison_doc(
         rows=tuple(rows),
         last_updated=datetime.now(UTC),
     )
+
+
+def build_finetune_doc(
+    report: AdaptReport,
+    *,
+    name: str,
+    surrogate: str,
+    folder: Path,
+    spec: Mapping[str, object],
+    wall_time: float,
+) -> FineTuneDoc:
+    """Turn how an adaptation went into its document; what the others mean, its fields say."""
+    return FineTuneDoc(
+        uuid=str(uuid4()),
+        name=name,
+        surrogate=surrogate,
+        folder=_with_host(folder),
+        spec=dict(spec),
+        n_frames=sum(each.n_frames for each in report.systems),
+        systems=tuple(AdaptedSystem(**asdict(each)) for each in report.systems),
+        error_before=report.errors[0],
+        error_after=report.errors[report.best_epoch],
+        epochs=len(report.losses),
+        best_epoch=report.best_epoch,
+        wall_time=wall_time,
+        packages=packages(),
+        completed_at=datetime.now(UTC),
+    )
+
+
+def _with_host(folder: Path) -> str:
+    return f"{gethostname()}:{folder}"
 
 
 def timings(steps: Sequence[Step]) -> Timings:

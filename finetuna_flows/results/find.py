@@ -47,6 +47,7 @@ def relaxation_summaries(
     *,
     formula: str | None = None,
     chemsys: str | None = None,
+    name: str | None = None,
     method: str | None = None,
     converged: bool | None = None,
     tag: str | None = None,
@@ -61,6 +62,8 @@ def relaxation_summaries(
         Of the whole structure, in any form: ``CuO2``, ``Cu2O4``.
     chemsys
         Elements in any order: ``O-Cu``.
+    name
+        As in `RelaxationDoc.name`: from the command line the preset, which `method` does not tell.
     method
         As in `RelaxationDoc.method`.
     converged
@@ -75,15 +78,16 @@ def relaxation_summaries(
     wanted = {
         "formula_pretty": Composition(formula).reduced_formula if formula else None,
         "chemsys": "-".join(sorted(chemsys.split("-"))) if chemsys else None,
+        "name": name,
         "method": method,
         "converged": converged,
         "tags": tag,
         "completed_at": {"$gte": since} if since else None,
     }
-    criteria = {f"output.{name}": value for name, value in wanted.items() if value is not None}
+    criteria = {f"output.{key}": value for key, value in wanted.items() if value is not None}
     found = store.query(
         {**_is_a(RelaxationDoc), **criteria},
-        properties=[f"output.{name}" for name in RelaxationSummary.model_fields],
+        properties=[f"output.{key}" for key in RelaxationSummary.model_fields],
         sort={"output.completed_at": -1},
         limit=limit,
         load=False,

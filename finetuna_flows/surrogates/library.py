@@ -23,7 +23,8 @@ def read_model(folder: Path) -> dict[str, object]:
     Raises
     ------
     SurrogateError
-        If it is not there or not a record of this version.
+        If it is not there, not a record of this version, or its base is none that `check_base`
+        allows, or a saved surrogate again.
     """
     file = folder / MODEL
     try:
@@ -41,21 +42,29 @@ def read_model(folder: Path) -> dict[str, object]:
     missing = [key for key in ("base", "weights_sha256", "provenance") if key not in model]
     if missing:
         raise SurrogateError(f"{file} is damaged: it has no {', '.join(missing)}")
+    try:
+        check_base(model["base"], saved=False)
+    except ValueError as exc:
+        raise SurrogateError(f"{file}: {exc}") from exc
     return model
 
 
-def check_base(base: object) -> None:
+def check_base(base: object, *, saved: bool = True) -> None:
     """Refuse a base whose making could run code that a folder from elsewhere chose.
 
     Parameters
     ----------
     base
         A spec as plain JSON, before it is decoded: decoding alone can call any class.
+    saved
+        Whether it may be a saved surrogate, which is written down by the base of its own; one on
+        record could lead round in a circle.
 
     Raises
     ------
     ValueError
-        If it, or a part of it, is none of `BASES`, or trusts a checkpoint.
+        If it, or a part of it, is none of `BASES`, trusts a checkpoint, or is a saved surrogate
+        where it may be none.
     """
     named = base if isinstance(base, dict) else {"@class": base}
     module, name = named.get("@module"), named.get("@class")
@@ -64,6 +73,11 @@ def check_base(base: object) -> None:
             f"the base is {name!r} of {module} but a saved surrogate can be made from "
             f"{', '.join(BASES)} of {_SPECS} alone"
         )
+    if name == "SavedSpec" and not saved:
+        raise ValueError(
+            f"the base is the saved surrogate {named.get('name')!r} but must be what that one was "
+            "made from, so that no other folder is needed; save the model again"
+        )
     if named.get("trust_checkpoint", False) is not False:
         raise ValueError(
             "`trust_checkpoint` is set in the base but a saved surrogate must not run code when "
@@ -71,7 +85,7 @@ def check_base(base: object) -> None:
         )
     for value in named.values():
         if isinstance(value, dict | list):
-            check_base(value)
+            check_base(value, saved=saved)
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:

@@ -138,8 +138,8 @@ def _without_noise(base: Spec[Surrogate]) -> Spec[Surrogate]:
 
 
 def _decoded(plain: object, folder: Path) -> Spec[Surrogate]:
+    """The base of a record; `read_model` has seen that nothing of it runs code."""
     try:
-        check_base(plain)
         base: Spec[Surrogate] = MontyDecoder().process_decoded(plain)
     except (ValueError, TypeError) as exc:
         raise SurrogateError(f"{folder / MODEL}: {exc}") from exc

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.published.judgement import end_is_known, where_calls_went
+from benchmarks.published.judgement import Measured, end_is_known, where_calls_went
 from benchmarks.published.methods import Method, parse_methods
 from benchmarks.published.runs import Outcome, Shelf, Task
-from benchmarks.published.statistics import Mean
+from benchmarks.published.statistics import Mean, choose_by_others
 from benchmarks.published.systems import PublishedRun, read_systems
 from benchmarks.published_systems import main
 from finetuna_flows.flows.baselines import ParentRelaxMaker
@@ -66,6 +66,7 @@ def test_methods_are_measured_judged_and_not_run_twice(
     assert outcomes["dies"]["error"] == "the process ended with exit code 7"
     text = (tmp_path / "it.md").read_text()
     assert "| 1 | BFGS | " in text
+    assert "Chosen for each system" not in text  # there is only one
     assert "*K_steps, published*" in text
     paired = {each["method"]: each for each in document["beside_k_steps"]}["GPMin"]
     assert paired["k_steps_percent"]["value"] == pytest.approx(80)
@@ -95,6 +96,29 @@ def test_an_interrupt_ends_all_processes(data: Path, tmp_path: Path) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_processes_end_with_one_that_is_killed(data: Path, tmp_path: Path) -> None:
+    variants = [f"--variant={name}={VARIANTS}:{name}" for name in ("quick", "hangs")]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *words(data, tmp_path / "it", "--methods=", *variants)],
+            env=os.environ | {"PID_FOLDER": str(tmp_path)},
+            stdout=file,
+            stderr=subprocess.PIPE,
+        )
+    while not (pids := [int(each.name) for each in tmp_path.iterdir() if each.name.isdigit()]):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    try:
+        process.communicate(timeout=20)  # until nobody is left who could write
+    except subprocess.TimeoutExpired:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        raise
+    assert "1/2        1 quick" in log.read_text()  # told at once, to a file too
 
 
 def test_systems_that_are_not_there_are_refused(data: Path, tmp_path: Path) -> None:
@@ -202,3 +226,39 @@ def test_a_mean_has_its_standard_error() -> None:
     assert mean.error == pytest.approx((20 / 3 / 4) ** 0.5)
     assert Mean.of([5.0]) == Mean(5.0, None, 1)
     assert Mean.of([]) is None
+
+
+def outcomes(method: str, percents: dict[str, float | None]) -> list[Outcome]:
+    """Of a method that took so many % of VASP CG's calls; it failed where None."""
+    return [
+        Outcome(
+            sid, method, "key", None if percent is None else measured(percent), None, "code", "now"
+        )
+        for sid, percent in percents.items()
+    ]
+
+
+def measured(percent: float) -> Measured:
+    return Measured(
+        "converged", 10, percent, -1.0, 0.0, 0.01, True, percent < 30, False, 0.0, 0.0, "intact",
+        5, 8, 1, 1, {}, {}, [],
+    )  # fmt: skip
+
+
+def test_a_method_is_chosen_by_the_systems_that_are_not_judged() -> None:
+    choice = choose_by_others(
+        {
+            "luck": outcomes("luck", {"1": 1.0, "2": 30.0, "3": 30.0}),
+            "plain": outcomes("plain", {"1": 20.0, "2": 21.0, "3": 22.0}),
+            "breaks": outcomes("breaks", {"1": 1.0, "2": None, "3": 1.0}),
+        }
+    )
+    assert choice is not None
+    assert choice.methods == ("luck", "plain")
+    assert choice.chosen == {"luck": 2, "plain": 1}  # the lucky system alone chose the other
+    assert choice.percent == Mean.of([20.0, 30.0, 30.0])
+    assert (choice.success, choice.validated) == (3, 1)
+
+
+def test_one_method_is_no_choice() -> None:
+    assert choose_by_others({"one": outcomes("one", {"1": 1.0, "2": 2.0})}) is None

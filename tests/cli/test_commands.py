@@ -92,6 +92,21 @@ def test_relax_list_show(folder: Path) -> None:
     assert "ffff" in missing.stderr
 
 
+def test_presets_are_told_apart_by_name(folder: Path) -> None:
+    for preset in ("fast", "no-network"):
+        words = ["relax", "o_cu.traj", *CHEAP, "--method", preset, "--max-calls", "1"]
+        done = run(folder, *words)
+        assert done.exit_code == 1, done.stderr
+        assert [preset, "online"] in [line.split()[1:3] for line in done.stdout.splitlines()]
+    listed = run(folder, "list", "--method", "online").stdout.splitlines()[1:]
+    assert {tuple(line.split()[2:4]) for line in listed} == {
+        ("fast", "online"),
+        ("no-network", "online"),
+    }
+    (only,) = run(folder, "list", "--name", "no-network", "--json").stdout.splitlines()
+    assert json.loads(only)["name"] == "no-network"
+
+
 def test_a_second_run_replays_and_fresh_starts_anew(folder: Path) -> None:
     first = run(folder, "relax", "o_cu.traj", *CHEAP, "--json")
     again = run(folder, "relax", "o_cu.traj", *CHEAP, "--json")
@@ -137,6 +152,34 @@ def test_a_changed_spec_in_the_same_folder_is_refused_with_the_way_out(folder: P
     assert done.exit_code == 2
     assert "`spec.optimizer` was 'BFGS' and is 'FIRE'" in done.stderr
     assert "--fresh" in done.stderr
+
+
+def test_a_refused_comparison_leaves_no_empty_folder(folder: Path) -> None:
+    words = ["compare", "o_cu.traj", *CHEAP, "--methods", "online", "--max-calls", "1"]
+    assert run(folder, *words).exit_code == 1
+    assert run(folder, *words, "--optimizer", "FIRE").exit_code == 2
+    assert [path.name for path in (folder / "runs/o_cu").iterdir()] == ["online"]
+
+
+@pytest.mark.parametrize("command", ["relax", "compare"])
+@pytest.mark.parametrize(
+    ("surrogate", "told"),
+    [
+        (["saved:nothing"], "--surrogate: "),
+        (["ensemble:saved:nothing"], "models/nothing holds no model.json"),
+        (
+            ["fairchem:/no/such/file", "--surrogate-args", '{"task": "oc20"}'],
+            "--surrogate names /no/such/file, which is not a file",
+        ),
+    ],
+)
+def test_a_surrogate_that_is_not_there_is_refused_before_any_work(
+    command: str, surrogate: list[str], told: str, folder: Path
+) -> None:
+    done = run(folder, command, "o_cu.traj", "--parent", "emt", "--surrogate", *surrogate)
+    assert done.exit_code == 2, done.stderr
+    assert told in done.stderr.splitlines()[-1]
+    assert [path.name for path in folder.iterdir()] == ["o_cu.traj"]
 
 
 def test_exit_code_1_where_a_limit_ends_it(folder: Path) -> None:

@@ -55,6 +55,7 @@ def run(folder: Path, *words: str) -> Result:
         ((*WORDS, "--surrogate", "ase:ase.calculators.emt:EMT"), "AseSurrogateSpec"),
         ((*WORDS, "--surrogate", "ensemble:toy"), "EnsembleSpec"),
         (("finetune", "nowhere.extxyz", *TOY[2:]), "nowhere.extxyz"),
+        ((*WORDS, "--surrogate-args", '{"model": "r2scan"}'), "but --surrogate is missing"),
     ],
 )
 def test_a_refusal_is_one_line_and_its_code_says_so(

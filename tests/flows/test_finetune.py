@@ -17,12 +17,13 @@ from finetuna_flows.errors import CheckpointError, StructureError
 from finetuna_flows.finetuning import dataset
 from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe
 from finetuna_flows.flows.baselines import ParentRelaxMaker
-from finetuna_flows.flows.finetune import FineTuneDoc, FineTuneMaker, load_frames
+from finetuna_flows.flows.finetune import FineTuneMaker, load_frames
 from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.geometry import free_components
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.results import files
+from finetuna_flows.results.adaptation import FineTuneDoc
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.surrogates.library import read_model
 from finetuna_flows.surrogates.specs import EnsembleSpec, SavedSpec, ToySpec
@@ -135,7 +136,7 @@ def test_a_name_that_is_taken_is_refused_before_any_work(store: JobStore, tmp_pa
     second = adapt(maker(), store, tmp_path / "second")
     assert isinstance(second, ValueError)
     assert "copper holds a saved surrogate already" in str(second)
-    assert list((tmp_path / "second" / "fine-tune").iterdir()) == []
+    assert not (tmp_path / "second").exists()
     third = adapt(maker(surrogate=SavedSpec("copper"), overwrite=True), store, tmp_path / "third")
     assert third.error_before == pytest.approx(first.error_after)
 
@@ -143,10 +144,20 @@ def test_a_name_that_is_taken_is_refused_before_any_work(store: JobStore, tmp_pa
 def test_a_surrogate_that_cannot_be_saved_is_refused_before_any_work(
     store: JobStore, tmp_path: Path
 ) -> None:
-    result = adapt(maker(surrogate=EnsembleSpec.of_heads(ToySpec(), 2)), store, tmp_path)
+    noisy = EnsembleSpec.of_heads(ToySpec(), 2)
+    result = adapt(maker(surrogate=noisy), store, tmp_path / "runs")
     assert isinstance(result, ValueError)
     assert "the base is 'EnsembleSpec' of" in str(result)
-    assert list((tmp_path / "fine-tune").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_or_holds_something_stays(store: JobStore, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "fine-tune").mkdir(parents=True)
+    refused = maker(surrogate=EnsembleSpec.of_heads(ToySpec(), 2))
+    assert isinstance(adapt(refused, store, tmp_path / "runs"), ValueError)
+    assert list((tmp_path / "runs" / "fine-tune").iterdir()) == []
+    adapt(maker(), store, tmp_path / "others")
+    assert (tmp_path / "others" / "fine-tune" / CHECKPOINT).exists()
 
 
 def test_a_training_is_set_aside_where_a_fresh_one_is_asked_for(

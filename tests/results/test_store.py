@@ -72,6 +72,8 @@ def test_lists_can_be_narrowed_down(filled: JobStore) -> None:
 
     assert names(formula="O2H4") == ["water"]
     assert names(chemsys="O-Cu") == ["online", "BFGS"]
+    assert names(name="water") == ["water"]
+    assert names(name="water", chemsys="O-Cu") == []
     assert names(method="online") == ["online"]
     assert names(method="online", chemsys="H-O") == []
     assert names(converged=True) == ["water", "online", "BFGS"]

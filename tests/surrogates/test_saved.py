@@ -327,6 +327,20 @@ def test_a_base_that_could_run_code_is_refused_before_it_is_decoded(tmp_path: Pa
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_record_that_leads_to_a_saved_one_again_is_refused(noisy: bool, tmp_path: Path) -> None:
+    spec = saved(tmp_path / "toy")
+    base = PerturbedHeadSpec(spec) if noisy else spec
+    replace_base(spec, json.loads(json.dumps(base, cls=MontyEncoder)))
+    told = r"model.json: the base is the saved surrogate '/.*/toy' but must be what that one was"
+    with pytest.raises(SurrogateError, match=told):
+        spec.build()
+    with pytest.raises(SurrogateError, match=told):
+        spec.fingerprint()
+    with pytest.raises(SurrogateError, match=told):
+        SavedSpec(str(tmp_path / "other")).write(spec, changed(), {})
+
+
 def test_a_base_that_trusts_a_checkpoint_is_refused(tmp_path: Path) -> None:
     trusting = FairchemSpec(str(tmp_path / "evil.pt"), "oc20", trust_checkpoint=True)
     spec = saved(tmp_path / "toy")
