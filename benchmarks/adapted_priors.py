@@ -1,6 +1,7 @@
-"""CHGNet adapted to other published systems: force errors, and parent calls on those left out.
+"""A surrogate adapted to other published systems: force errors, and parent calls on those left out.
 
-    python benchmarks/adapted_priors.py --data DIR --folds 4 --out FILE [--relax PRESET …]
+    python benchmarks/adapted_priors.py --data DIR --folds 4 --out FILE [--surrogate WORDS]
+        [--relax PRESET …]
 
 DIR holds `frames.extxyz.gz` (labelled frames with `sid`, `method` and `call`),
 `initial_structures.extxyz`, `fitted_parent.py`, `parents/` and `reference_table.json`. Each fold
@@ -31,6 +32,7 @@ from jobflow import JobStore
 from maggma.stores import MemoryStore
 
 from finetuna_flows.calculators import load_calculator
+from finetuna_flows.cli.parse import parse_surrogate
 from finetuna_flows.finetuning.dataset import read_frames, spread
 from finetuna_flows.finetuning.recipe import AdaptRecipe
 from finetuna_flows.flows.finetune import FineTuneMaker, finetune_and_save
@@ -38,13 +40,13 @@ from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.flows.presets import preset
 from finetuna_flows.geometry import free_components
 from finetuna_flows.parents.specs import AseParentSpec
-from finetuna_flows.protocols import Surrogate
+from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.records import Frame
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.portable import to_ase
 from finetuna_flows.surrogates.library import MODEL
-from finetuna_flows.surrogates.specs import CHGNetSpec, SavedSpec
+from finetuna_flows.surrogates.specs import SavedSpec
 
 FRAMES = 10
 REGIONS = {"start": (0.0, 0.0), "quarter": (0.2, 0.3), "end": (0.9, 1.0)}
@@ -89,17 +91,19 @@ def errors(surrogate: Surrogate, frames: Sequence[Frame]) -> dict[str, float]:
     return found
 
 
-def adapt(folder: Path, frames: Sequence[Frame], recipe: AdaptRecipe) -> SavedSpec:
+def adapt(
+    folder: Path, prior: Spec[Surrogate], frames: Sequence[Frame], recipe: AdaptRecipe
+) -> SavedSpec:
     """Train the model of a fold, or take it from an earlier run."""
     saved = SavedSpec(f"{folder}/")
     if not (saved.folder / MODEL).exists():
-        maker = FineTuneMaker(save_as=saved.name, surrogate=CHGNetSpec(), recipe=recipe)
+        maker = FineTuneMaker(save_as=saved.name, surrogate=prior, recipe=recipe)
         finetune_and_save(maker, frames, folder.with_name(f"{folder.name}.training"))
     return saved
 
 
 def relaxation(
-    data: Path, sid: str, atoms: Atoms, name: str, prior: CHGNetSpec | SavedSpec, folder: Path
+    data: Path, sid: str, atoms: Atoms, name: str, prior: Spec[Surrogate], folder: Path
 ) -> dict[str, Any]:
     """Relax on the fitted parent with a preset whose prior is replaced."""
     target = f"{data.resolve() / 'fitted_parent.py'}:FittedParentCalculator"
@@ -134,12 +138,12 @@ def run(asked: argparse.Namespace) -> Iterator[Results]:
     start_of = {str(each.info["sid"]).removeprefix("random"): each for each in starts}
     held = sorted(sid for sid in frames if (data / "parents" / f"{sid}.npz").exists())
     results: Results = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    shipped = CHGNetSpec().build()
+    shipped = asked.prior.build()
     blind: dict[str, str] = {}
     for fold, left_out in enumerate(split(held, asked.folds)):
         others = [sid for sid in frames if sid not in left_out]
         training = [frame for sid in others for frame in spread(frames[sid], FRAMES)]
-        saved = adapt(models / f"fold{fold}", training, asked.recipe)
+        saved = adapt(models / f"fold{fold}", asked.prior, training, asked.recipe)
         blind |= dict.fromkeys(left_out, str(saved.folder))
         (models / "folds.json").write_text(json.dumps(blind, indent=1))
         adapted = saved.build()
@@ -151,8 +155,8 @@ def run(asked: argparse.Namespace) -> Iterator[Results]:
                 yield results
     for name in asked.relax:
         for sid in held:
-            priors: dict[str, CHGNetSpec | SavedSpec]
-            priors = {"shipped": CHGNetSpec(), "adapted": SavedSpec(blind[sid])}
+            priors: dict[str, Spec[Surrogate]]
+            priors = {"shipped": asked.prior, "adapted": SavedSpec(blind[sid])}
             for which, prior in priors.items():
                 runs = results[sid].setdefault("relaxations", {})
                 if f"{name}, {which}" not in runs:
@@ -209,11 +213,14 @@ def main() -> None:
     """Write the results after every system."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--surrogate", default="chgnet", help="in the words of the command line")
+    parser.add_argument("--surrogate-args", help="as JSON")
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=AdaptRecipe().epochs)
     parser.add_argument("--relax", nargs="*", default=[], metavar="PRESET")
     asked = parser.parse_args()
+    asked.prior = parse_surrogate(asked.surrogate, asked.surrogate_args)
     asked.recipe = AdaptRecipe(epochs=asked.epochs, patience=asked.epochs)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     asked.out.with_suffix("").mkdir(parents=True, exist_ok=True)

@@ -34,9 +34,14 @@ class AdaptRecipe(MSONable):
     train: tuple[str, ...] | None = None
     """Patterns (``*`` and ``?`` as in file names) of the parameters to train, for example those
     of the output head; None: all but `frozen`."""
-    frozen: tuple[str, ...] = ("composition_model.*",)
-    """Patterns of parameters that stay, found or not. The default is what CHGNet says of a bare
-    composition, of which forces and energy differences know nothing."""
+    frozen: tuple[str, ...] = (
+        "composition_model.*",
+        "rescale_atomic_energy.shift",
+        "*.denominator",
+    )
+    """Patterns of parameters that stay, found or not. The default is what CHGNet and SevenNet say
+    of a bare composition, of which forces and energy differences know nothing, and SevenNet's mean
+    number of neighbours."""
     learning_rate: float = 1e-3
     """Of Adam."""
     epochs: int = 4

@@ -9,7 +9,9 @@ from finetuna_flows.errors import SurrogateError
 
 MODEL, WEIGHTS = "model.json", "weights.pt"
 SCHEMA = 1
-BASES = ("CHGNetSpec", "FairchemSpec", "ToySpec", "PerturbedHeadSpec", "SavedSpec")
+BASES = (
+    "CHGNetSpec", "FairchemSpec", "SevenNetSpec", "ToySpec", "PerturbedHeadSpec", "SavedSpec",
+)  # fmt: skip
 """Classes in `surrogates.specs` that a saved surrogate can be made from."""
 _SPECS = "finetuna_flows.surrogates.specs"
 
