@@ -19,9 +19,10 @@ from rich.console import Console
 
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.parents.embedded import embedded_engines
+from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.results.store import check_store, default_job_store
 from finetuna_flows.settings import Settings, config_file
-from finetuna_flows.surrogates.specs import CHGNetSpec, cuda_devices
+from finetuna_flows.surrogates.specs import CHGNetSpec, SevenNetSpec, cuda_devices
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def _findings() -> Iterator[Finding]:
     read = "read" if config_file().exists() else "not there, defaults are used"
     yield Finding("settings", True, f"{config_file()} ({read}) and FINETUNA_FLOWS_*")
     yield from map(_package, ("finetuna-flows", "jobflow", "atomate2", "maggma", "ase", "torch"))
-    yield _chgnet()
+    yield _surrogate("sevennet", "sevenn", SevenNetSpec(), "7net-mf-0")
+    yield _surrogate("chgnet", "chgnet", CHGNetSpec(), "0.3.0")
     yield _fairchem()
     for engine, complaint in embedded_engines().items():
         yield Finding(f"parent {engine}", complaint is None, complaint or _version(engine))
@@ -82,14 +84,13 @@ def _version(name: str) -> str:
         return ""
 
 
-def _chgnet() -> Finding:
+def _surrogate(name: str, package: str, spec: Spec[Surrogate], weights: str) -> Finding:
     try:
-        CHGNetSpec().build()
+        spec.build()
     except (FinetunaError, ImportError, OSError, ValueError) as error:
-        return Finding("surrogate chgnet", False, f"{error}; pip install chgnet", True)
-    return Finding(
-        "surrogate chgnet", True, f"{_version('chgnet')}, weights 0.3.0 from its package"
-    )
+        return Finding(f"surrogate {name}", False, f"{error}; pip install {package}", True)
+    words = f"{_version(package)}, weights {weights} from its package"
+    return Finding(f"surrogate {name}", True, words)
 
 
 def _fairchem() -> Finding:

@@ -24,7 +24,7 @@ from finetuna_flows.relaxation.optimizers import (
 )
 from finetuna_flows.relaxation.run import check_threshold
 from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.surrogates.specs import CHGNetSpec
+from finetuna_flows.surrogates.specs import SevenNetSpec
 
 
 @dataclass
@@ -75,7 +75,7 @@ class WarmStartMaker(Maker):
     """Relax on a surrogate that does not learn, then go on with the parent alone."""
 
     name: str = "warm start relax"
-    surrogate: Spec[Surrogate] = field(default_factory=CHGNetSpec)
+    surrogate: Spec[Surrogate] = field(default_factory=SevenNetSpec)
     """Walks down first."""
     parent: Spec[ParentCalculator] = field(default_factory=EmbeddedParentSpec)
     """Takes over from there."""

@@ -28,7 +28,7 @@ from finetuna_flows.relaxation.run import check_threshold
 from finetuna_flows.relaxation.tail import Tail
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.surrogates.composite import CompositeSurrogate
-from finetuna_flows.surrogates.specs import CHGNetSpec, EnsembleSpec
+from finetuna_flows.surrogates.specs import EnsembleSpec, SevenNetSpec
 
 
 @dataclass
@@ -39,7 +39,7 @@ class OnlineRelaxMaker(Maker):
     """
 
     name: str = "online relax"
-    surrogate: Spec[Surrogate] = field(default_factory=CHGNetSpec)
+    surrogate: Spec[Surrogate] = field(default_factory=SevenNetSpec)
     """The prior that the parent's labels correct."""
     tuner: TunerSpec = field(default_factory=ResidualGPSpec)
     """How they do."""

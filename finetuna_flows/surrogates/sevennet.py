@@ -48,7 +48,7 @@ class SevenNetSurrogate:
     """
 
     def __init__(
-        self, model: str = "7net-0", modal: str | None = None, *, trust_checkpoint: bool = False
+        self, model: str = "7net-mf-0", modal: str | None = "PBE", *, trust_checkpoint: bool = False
     ) -> None:
         limit_threads()
         self._device = torch_device()

@@ -107,17 +107,18 @@ class FairchemSpec(MSONable):
 class SevenNetSpec(MSONable):
     """SevenNet: the weights that its package ships, others by name, or a checkpoint file.
 
-    Park, Kim, Hwang, Han, J. Chem. Theory Comput. 20, 4857 (2024). Its package ships ``7net-0``
-    and ``7net-l3i5``, trained on relaxations of the Materials Project, and ``7net-mf-0``. Others
-    are downloaded when they are first used; ``7net-omni`` with the modal ``oc20`` has the level
-    of theory of OC20.
+    Park, Kim, Hwang, Han, J. Chem. Theory Comput. 20, 4857 (2024). Its package ships ``7net-mf-0``,
+    ``7net-0`` and ``7net-l3i5``, trained on relaxations of the Materials Project, the first at two
+    levels of theory (Kim et al., J. Am. Chem. Soc. 147, 1042, 2025). Others are downloaded when
+    they are first used; ``7net-omni`` with the modal ``oc20`` has the level of theory of OC20.
     """
 
-    model: str = "7net-0"
+    model: str = "7net-mf-0"
     """A name that SevenNet's package knows, or the path of a checkpoint, with a folder or an
     ending; a file is remembered by its absolute path."""
     modal: str | None = None
-    """Data set whose level of theory is meant, for models that were trained on several."""
+    """Level of theory that is meant, for models that were trained on several; ``PBE`` or ``R2SCAN``
+    for the default model, where None becomes ``PBE``."""
     trust_checkpoint: bool = False
     """Whether a file may run code while it is loaded, as SevenNet's own loader lets it."""
 
@@ -125,6 +126,8 @@ class SevenNetSpec(MSONable):
         if not self.model:
             raise ValueError(f"`model` is {self.model!r} but must be a name or a path")
         object.__setattr__(self, "model", _absolute(self.model))
+        if self.modal is None and self.model == "7net-mf-0":
+            object.__setattr__(self, "modal", "PBE")
 
     def build(self) -> Surrogate:
         """Load the weights onto the device that the settings name."""

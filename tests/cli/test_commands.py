@@ -368,7 +368,15 @@ def test_doctor_names_what_is_there_and_what_is_not(folder: Path) -> None:
     (folder / "settings.yaml").write_text("threads: 2\n")
     done = run(folder, "doctor")
     assert done.exit_code == 0
-    for word in ("surrogate chgnet", "parent gpaw", "parent tblite", "VASP", "POTCARs", "store"):
+    for word in (
+        "surrogate sevennet",
+        "surrogate chgnet",
+        "parent gpaw",
+        "parent tblite",
+        "VASP",
+        "POTCARs",
+        "store",
+    ):
         assert word in done.stdout
     (folder / "settings.yaml").write_text("thread: 2\n")
     wrong = run(folder, "doctor")

@@ -48,21 +48,23 @@ class TestSevenNet(SurrogateContract):
 def test_it_says_what_its_own_calculator_says(build: object) -> None:
     atoms = slab() if build is slab else water()
     said = sevennet().predict(atoms)
-    atoms.calc = SevenNetCalculator("7net-0", device="cpu")
+    atoms.calc = SevenNetCalculator("7net-mf-0", modal="PBE", device="cpu")
     assert said.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
     assert said.forces == pytest.approx(atoms.get_forces(apply_constraint=False), abs=1e-5)
 
 
 def test_a_model_of_several_levels_wants_one_of_them() -> None:
-    with pytest.raises(SurrogateError, match=r"`modal` is None but 7net-mf-0 has R2SCAN, PBE"):
-        SevenNetSpec("7net-mf-0").build()
+    with pytest.raises(SurrogateError, match=r"`modal` is 'HSE' but 7net-mf-0 has R2SCAN, PBE"):
+        SevenNetSpec("7net-mf-0", "HSE").build()
+    assert SevenNetSpec() == SevenNetSpec("7net-mf-0", "PBE")
     one, other = (SevenNetSpec("7net-mf-0", modal).build() for modal in ("PBE", "R2SCAN"))
     assert one.predict(water()).energy != pytest.approx(other.predict(water()).energy, abs=0.1)
 
 
 def test_a_model_of_one_level_wants_none() -> None:
+    SevenNetSpec("7net-0").build()
     with pytest.raises(SurrogateError, match="`modal` is 'PBE' but 7net-0 has one level only"):
-        SevenNetSpec(modal="PBE").build()
+        SevenNetSpec("7net-0", modal="PBE").build()
 
 
 def test_unknown_elements_are_named() -> None:
