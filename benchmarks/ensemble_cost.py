@@ -67,12 +67,6 @@ def tune_one_by_one(ensemble: EnsembleSurrogate, recipe: GradientSpec, frame: Fr
     one_by_one(ensemble, frame.atoms)  # the report's error after
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = process_time()
-    work()
-    return process_time() - began
-
-
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,15 +83,17 @@ def main() -> None:
     together, alone = members(base, asked.heads), members(base, asked.heads)
     one_by_one(together, frame.atoms)  # what only the first call costs
     print("| work | one by one, CPU s | together, CPU s | ratio |\n" + "|---" * 4 + "|")
-    report(
+    compare(
         "prediction",
-        [seconds(lambda: one_by_one(alone, frame.atoms)) for _ in range(10)],
-        [seconds(lambda: together.predict(frame.atoms)) for _ in range(10)],
+        lambda: one_by_one(alone, frame.atoms),
+        lambda: together.predict(frame.atoms),
+        repetitions=10,
     )
-    report(
+    compare(
         f"update by one label, {asked.epochs} epochs",
-        [seconds(lambda: tune_one_by_one(alone, recipe, frame))],
-        [seconds(lambda: tune_together(together, recipe, frame))],
+        lambda: tune_one_by_one(alone, recipe, frame),
+        lambda: tune_together(together, recipe, frame),
+        repetitions=2,
     )
     after = frame.atoms.copy()
     after.rattle(NEXT, seed=1)  # keeps constraints
@@ -111,9 +107,19 @@ def main() -> None:
     )
 
 
-def report(work: str, alone: list[float], together: list[float]) -> None:
-    slow, fast = min(alone), min(together)
+def compare(
+    work: str, alone: Callable[[], object], together: Callable[[], object], *, repetitions: int
+) -> None:
+    """Print a row; both ways take turns."""
+    taken = [(seconds(alone), seconds(together)) for _ in range(repetitions)]
+    slow, fast = np.min(taken, axis=0)
     print(f"| {work} | {slow:.3f} | {fast:.3f} | {slow / fast:.2f} |", flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = process_time()
+    work()
+    return process_time() - began
 
 
 if __name__ == "__main__":

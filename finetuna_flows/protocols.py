@@ -93,6 +93,32 @@ class CacheableSurrogate(TrainableSurrogate, Protocol):
 
 
 @runtime_checkable
+class BranchingSurrogate(CacheableSurrogate, Protocol):
+    """A cacheable surrogate whose backbone, all below the head, may be another's too.
+
+    Several that differ in the head alone pass a geometry through their backbone once.
+    """
+
+    def shares_backbone(self, other: object) -> bool:
+        """Whether `other` makes the same of every geometry but for its head, as both are now."""
+        ...
+
+    def pass_backbone(self, atoms: Atoms) -> object:
+        """Pass a geometry through all below the head, once, for any number of `predict_head`.
+
+        Raises
+        ------
+        SurrogateError
+            If it is one that the surrogate cannot answer for.
+        """
+        ...
+
+    def predict_head(self, passed: object) -> Prediction:
+        """As `predict`, from what `pass_backbone` made, here or where the backbone is shared."""
+        ...
+
+
+@runtime_checkable
 class FeatureSurrogate(Surrogate, Protocol):
     """A surrogate that shows the descriptors it makes of a whole structure."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Protocol, runtime_checkable
 
 from ase import Atoms
 
 from finetuna_flows.geometry import free_components
-from finetuna_flows.protocols import CacheableSurrogate
+from finetuna_flows.protocols import BranchingSurrogate, CacheableSurrogate, FineTuner
 from finetuna_flows.records import Frame
 
 
@@ -30,6 +31,11 @@ class HeadInputs:
         self._head = frozenset(head)
         self._kept: dict[bytes, object] = {}
         self._made_with = b""
+        self._others: Sequence[HeadInputs] = ()
+
+    def look_at(self, others: Sequence[HeadInputs]) -> None:
+        """Take what one of the others keeps of a label, where it comes from the same backbone."""
+        self._others = [other for other in others if other is not self]
 
     def read(self, frames: Sequence[Frame]) -> list[object]:
         """What `evaluate_head` takes, for each label."""
@@ -39,11 +45,23 @@ class HeadInputs:
         for frame in frames:
             key = geometry_key(frame.atoms)
             if key not in self._kept:
-                self._kept[key] = known[key] if key in known else self._ask(frame.atoms)
+                self._kept[key] = known[key] if key in known else self._make(key, frame.atoms)
         return [self._kept[geometry_key(frame.atoms)] for frame in frames]
 
-    def _ask(self, atoms: Atoms) -> object:
+    def _make(self, key: bytes, atoms: Atoms) -> object:
+        """Take it from one of the others, or ask the surrogate."""
+        for other in self._others:
+            if key in other._kept and self._same_as(other):
+                return other._kept[key]
         return self._surrogate.cache(self._surrogate.prepare(atoms), free_components(atoms))
+
+    def _same_as(self, other: HeadInputs) -> bool:
+        """Whether what the other keeps is what its surrogate, and this one, would make now."""
+        return (
+            self._made_with == other._made_with
+            and isinstance(self._surrogate, BranchingSurrogate)
+            and self._surrogate.shares_backbone(other._surrogate)
+        )
 
     def _digest(self) -> bytes:
         """Of all weights that are not the head's."""
@@ -52,6 +70,22 @@ class HeadInputs:
             if name not in self._head:
                 digest.update(weight.detach().cpu().contiguous().numpy().data)
         return digest.digest()
+
+
+@runtime_checkable
+class InputsReader(Protocol):
+    """A tuner that keeps head inputs, or holds tuners that do."""
+
+    @property
+    def head_inputs(self) -> Sequence[HeadInputs]:
+        """What it keeps; empty where it works without."""
+        ...
+
+
+def head_inputs(tuners: Sequence[FineTuner]) -> list[HeadInputs]:
+    """All that the tuners keep."""
+    readers = [tuner for tuner in tuners if isinstance(tuner, InputsReader)]
+    return [inputs for reader in readers for inputs in reader.head_inputs]
 
 
 def geometry_key(atoms: Atoms) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from finetuna_flows.errors import FineTuningError
+from finetuna_flows.finetuning.cached import head_inputs
 from finetuna_flows.finetuning.specs import EnsembleTunerSpec
 from finetuna_flows.geometry import Array, free_components
 from finetuna_flows.protocols import CorrectableSurrogate, MemberedSurrogate
@@ -16,6 +17,8 @@ from finetuna_flows.records import FitReport, Frame
 
 class EnsembleTuner:
     """Runs one tuner a member on the same labels.
+
+    Where members differ in the head alone, a label passes the rest of the network once for all.
 
     Parameters
     ----------
@@ -49,6 +52,9 @@ class EnsembleTuner:
         self._tuners = [
             tuner.build(member) for tuner, member in zip(tuners, ensemble.members, strict=True)
         ]
+        inputs = head_inputs(self._tuners)
+        for each in inputs:
+            each.look_at(inputs)
 
     def update(self, frames: Sequence[Frame]) -> FitReport:
         """Let every member learn, and let their energies agree at the newest label.

@@ -97,6 +97,11 @@ class GradientTuner:
             if set(self._head) <= set(own):
                 self._inputs, self._evaluate = HeadInputs(prior, own), prior.evaluate_head
 
+    @property
+    def head_inputs(self) -> tuple[HeadInputs, ...]:
+        """What it keeps of the labels' way through the network; empty where it trains on all."""
+        return () if self._inputs is None else (self._inputs,)
+
     def update(self, frames: Sequence[Frame]) -> FitReport:
         """Train on the newest labels.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from finetuna_flows.errors import FineTuningError
+from finetuna_flows.finetuning.cached import HeadInputs, head_inputs
 from finetuna_flows.protocols import FineTuner
 from finetuna_flows.records import FitReport, Frame
 
@@ -16,6 +17,11 @@ class TunerStack:
         if not tuners:
             raise ValueError("got 0 tuners but a stack needs at least 1")
         self._tuners = tuple(tuners)
+
+    @property
+    def head_inputs(self) -> list[HeadInputs]:
+        """What its tuners keep of the labels' way through the network."""
+        return head_inputs(self._tuners)
 
     def update(self, frames: Sequence[Frame]) -> FitReport:
         """Let every tuner learn from the labels.

@@ -23,7 +23,8 @@ from torch.nn import Parameter
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import Array, Mask
 from finetuna_flows.records import Features, Prediction
-from finetuna_flows.surrogates.chgnet_head import CHGNetHead, HeadInput
+from finetuna_flows.surrogates.backbone import same_below_head
+from finetuna_flows.surrogates.chgnet_head import BackbonePass, CHGNetHead, HeadInput
 from finetuna_flows.surrogates.device import limit_threads, torch_device
 
 
@@ -109,6 +110,30 @@ class CHGNetSurrogate:
             raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
         return self._head.evaluate(cached)
 
+    def shares_backbone(self, other: object) -> bool:
+        """Whether `other` is CHGNet with the same weights below its head."""
+        return (
+            isinstance(other, CHGNetSurrogate)
+            and self._network.model_args == other._network.model_args
+            and same_below_head(self, other)
+        )
+
+    def pass_backbone(self, atoms: Atoms) -> BackbonePass:
+        """Pass a geometry through all below the head.
+
+        Raises
+        ------
+        SurrogateError
+            If an element is unknown.
+        """
+        return self._head.pass_backbone(self.prepare(atoms))
+
+    def predict_head(self, passed: object) -> Prediction:
+        """As `predict`, from what `pass_backbone` made."""
+        if not isinstance(passed, BackbonePass):
+            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
+        return _prediction(*self._head.predict(passed))
+
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Sum over the atoms of the 64 numbers that enter the head, in as many passes or fewer."""
         return self._head.features(self.prepare(atoms), free)
@@ -125,8 +150,11 @@ class CHGNetSurrogate:
         SurrogateError
             If an element is unknown, or two atoms are at the same place.
         """
-        energy, forces = self.evaluate(self.prepare(atoms))
-        return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+        return _prediction(*self.evaluate(self.prepare(atoms)))
+
+
+def _prediction(energy: Tensor, forces: Tensor) -> Prediction:
+    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
 
 
 def _graph(prepared: object) -> CrystalGraph:

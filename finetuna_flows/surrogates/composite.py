@@ -39,19 +39,22 @@ class CompositeSurrogate:
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Prediction of the prior with all corrections, lowest first."""
-        return self._predict_until(None, atoms)
+        return self.apply(atoms, self._prior.predict(atoms))
+
+    def apply(self, atoms: Atoms, below: Prediction) -> Prediction:
+        """All corrections, lowest first, on top of what the prior predicts."""
+        return self._apply_until(None, atoms, below)
 
     def predict_below(self, name: str, atoms: Atoms) -> Prediction:
         """Prediction of the prior and of the corrections under the one called `name`.
 
         Where none has that name yet it would go on top, so that all others are under it.
         """
-        return self._predict_until(name, atoms)
+        return self._apply_until(name, atoms, self._prior.predict(atoms))
 
-    def _predict_until(self, name: str | None, atoms: Atoms) -> Prediction:
-        prediction = self._prior.predict(atoms)
+    def _apply_until(self, name: str | None, atoms: Atoms, below: Prediction) -> Prediction:
         for own, correction in self._corrections.items():
             if own == name:
                 break
-            prediction = correction.apply(atoms, prediction)
-        return prediction
+            below = correction.apply(atoms, below)
+        return below

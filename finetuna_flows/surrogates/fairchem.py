@@ -119,8 +119,7 @@ class FairchemSurrogate:
         SurrogateError
             If `prepare` refuses the geometry, or the network answers with what is not finite.
         """
-        energy, forces = self.evaluate(self.prepare(atoms))
-        return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+        return to_prediction(*self.evaluate(self.prepare(atoms)))
 
     @property
     def _table(self) -> int:
@@ -166,6 +165,11 @@ class FairchemSurrogate:
                 value = target.element_references.undo_refs(data, value)
             values[name] = value
         return values["energy"][0], values["forces"]
+
+
+def to_prediction(energy: Tensor, forces: Tensor) -> Prediction:
+    """Leave torch: energy () in eV and forces (n, 3) in eV/Å."""
+    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
 
 
 @contextmanager

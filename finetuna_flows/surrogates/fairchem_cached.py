@@ -22,10 +22,12 @@ from fairchem.core.models.uma.escn_moe import (
     DatasetSpecificSingleHeadWrapper,
 )
 from torch import Tensor
+from torch.autograd import Function
 
 from finetuna_flows.geometry import Mask
-from finetuna_flows.records import Features
-from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations
+from finetuna_flows.records import Features, Prediction
+from finetuna_flows.surrogates.backbone import same_below_head
+from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations, to_prediction
 from finetuna_flows.surrogates.fairchem_loader import load_network
 
 _HEADS = (MLP_EFS_Head, Linear_Energy_Head, Linear_Force_Head, MLP_Stress_Head)
@@ -45,6 +47,16 @@ class HeadInput:
     """Indices of the free components' atoms and directions, shape (k, 2)."""
     jacobian: Tensor | None
     """1/Å, shape (k, n p), of the scalar ones; None where the forces have a head of their own."""
+
+
+@dataclass(frozen=True)
+class BackbonePass:
+    """What the backbone makes of one geometry, to be passed backwards once for each head."""
+
+    data: AtomicData
+    """The structure, as the backbone leaves it."""
+    embedding: Tensor
+    """Shape (n, (lmax + 1)², p), differentiable in the positions where forces are gradients."""
 
 
 class CacheableFairchemSurrogate(FairchemSurrogate):
@@ -77,13 +89,35 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
             way = (data.pos - cached.data.pos)[cached.free[:, 0], cached.free[:, 1]]
             scalars = embedding[:, 0] + (way @ cached.jacobian).view_as(embedding[:, 0])
             embedding = torch.cat([scalars[:, None], embedding[:, 1:]], dim=1)
-        self._keep_graph()
-        features = {"node_embedding": embedding, "batch": data.batch}
-        output: dict[str, Any] = {}
-        for name, head in self._network.output_heads.items():
-            answer = head(data, features)
-            output.update(answer if self._network.pass_through_head_outputs else {name: answer})
-        return self._read(data, output)
+        return self._ask_heads(data, embedding)
+
+    def shares_backbone(self, other: object) -> bool:
+        """Whether `other` has the same network below its heads, and means the same task."""
+        return (
+            isinstance(other, CacheableFairchemSurrogate)
+            and self._settings == other._settings
+            and same_below_head(self, other)
+        )
+
+    def pass_backbone(self, atoms: Atoms) -> BackbonePass:
+        """Pass a geometry through the backbone.
+
+        Raises
+        ------
+        SurrogateError
+            If `prepare` refuses the geometry.
+        """
+        return BackbonePass(*self._backbone(self.prepare(atoms), slopes=self.conservative))
+
+    def predict_head(self, passed: object) -> Prediction:
+        """As `predict`, from what `pass_backbone` made."""
+        if not isinstance(passed, BackbonePass):
+            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
+        data, embedding = passed.data.clone(), passed.embedding
+        if self.conservative:
+            data.pos = passed.data.pos.detach().requires_grad_()
+            embedding = _recall(data.pos, passed)
+        return to_prediction(*self._ask_heads(data, embedding))
 
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Scalar features summed over the atoms, and their derivatives along `free`."""
@@ -96,6 +130,23 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
             values=totals.detach().cpu().numpy().astype(np.float64),
             slopes=np.where(free, slopes.cpu().numpy().astype(np.float64), 0.0),
         )
+
+    @property
+    def _settings(self) -> dict[str, object]:
+        """All but weights that decides what the backbone makes of a geometry."""
+        simple = (bool, int, float, str)
+        own = {k: v for k, v in vars(self._network.backbone).items() if isinstance(v, simple)}
+        return {**own, **self._info, "task": self._task, "conservative": self.conservative}
+
+    def _ask_heads(self, data: AtomicData, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces (n, 3) in eV/Å, which may be gradients by `data.pos`."""
+        self._keep_graph()
+        features = {"node_embedding": embedding, "batch": data.batch}
+        output: dict[str, Any] = {}
+        for name, head in self._network.output_heads.items():
+            answer = head(data, features)
+            output.update(answer if self._network.pass_through_head_outputs else {name: answer})
+        return self._read(data, output)
 
     def _backbone(self, prepared: object, *, slopes: bool) -> tuple[AtomicData, Tensor]:
         """The structure after the pass and the features, which depend on its positions if asked."""
@@ -122,6 +173,29 @@ def _comes_apart(network: HydraModel) -> bool:
     return isinstance(network.backbone, eSCNMDBackbone) and all(
         isinstance(head, _HEADS) for head in heads
     )
+
+
+class _Recall(Function):
+    """The features of a pass that was made, which it is passed backwards through once more.
+
+    A head takes the gradient by the positions itself and then lets go of what it went through.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, passed: BackbonePass) -> Tensor:
+        ctx.passed = passed
+        return passed.embedding.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor, None]:
+        made = ctx.passed
+        (slope,) = torch.autograd.grad(made.embedding, made.data.pos, pulls[0], retain_graph=True)
+        return slope, None
+
+
+def _recall(positions: Tensor, passed: BackbonePass) -> Tensor:
+    embedding: Tensor = _Recall.apply(positions, passed)  # type: ignore[no-untyped-call]  # torch states no types
+    return embedding
 
 
 def _jacobian(values: Tensor, positions: Tensor, indices: Tensor) -> Tensor:

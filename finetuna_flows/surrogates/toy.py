@@ -15,6 +15,7 @@ from torch.nn import Parameter
 from finetuna_flows.geometry import Mask
 from finetuna_flows.pairs import find_pairs
 from finetuna_flows.records import Features, Prediction
+from finetuna_flows.surrogates.backbone import same_below_head
 from finetuna_flows.surrogates.device import limit_threads
 from finetuna_flows.surrogates.repulsion import envelope, zbl_energy
 
@@ -178,6 +179,25 @@ class ToySurrogate:
         learned = self._model.read_out(cached.features, len(cached.forces) // 3)
         forces = cached.forces - self._model.head["weight"] @ cached.slopes
         return cached.energy + learned, forces.view(-1, 3)
+
+    def shares_backbone(self, other: object) -> bool:
+        """Whether `other` has the same random features and cutoff."""
+        return (
+            isinstance(other, ToySurrogate)
+            and self._cutoff == other._cutoff
+            and same_below_head(self, other)
+        )
+
+    def pass_backbone(self, atoms: Atoms) -> ToyHeadInput:
+        """What enters the head, and its derivatives by all components."""
+        return self.cache(self.prepare(atoms), np.ones((len(atoms), 3), dtype=bool))
+
+    def predict_head(self, passed: object) -> Prediction:
+        """As `predict`, from what `pass_backbone` made."""
+        if not isinstance(passed, ToyHeadInput):
+            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
+        energy, forces = self.evaluate_head(passed)
+        return Prediction(energy.item(), forces.detach().numpy())
 
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Sum over the pairs of the 128 random features that the head weighs."""

@@ -15,25 +15,23 @@ from torch.nn import Parameter
 
 from finetuna_flows.finetuning.heads import head_names, only_trainable
 from finetuna_flows.geometry import Array, Mask
-from finetuna_flows.protocols import CacheableSurrogate, FeatureSurrogate, Surrogate
+from finetuna_flows.protocols import (
+    BranchingSurrogate,
+    CacheableSurrogate,
+    FeatureSurrogate,
+    Surrogate,
+)
+from finetuna_flows.surrogates.ensemble import perturb_head
 from tests.contracts.tuner import assert_same_atoms
 
 
-class SurrogateContract(ABC):
-    """Subclass it as ``TestX(SurrogateContract)`` and name the surrogate and its structures."""
+class OnTwoStructures(ABC):
+    """Names the structures and how exact a surrogate is there."""
 
-    step = 1e-3
-    """Å; of the central differences."""
     energy_tolerance = 1e-8
     """eV; by which arithmetic may break a symmetry."""
     force_tolerance = 1e-8
     """eV/Å; the same."""
-    difference_tolerance = 1e-6
-    """eV/Å; of forces from central differences."""
-
-    @abstractmethod
-    def surrogate(self) -> Surrogate:
-        """Return the surrogate; one instance may serve all tests."""
 
     @abstractmethod
     def periodic(self) -> Atoms:
@@ -46,6 +44,19 @@ class SurrogateContract(ABC):
     @pytest.fixture(params=["periodic", "molecule"])
     def atoms(self, request: pytest.FixtureRequest) -> Atoms:
         return self.periodic() if request.param == "periodic" else self.molecule()
+
+
+class SurrogateContract(OnTwoStructures):
+    """Subclass it as ``TestX(SurrogateContract)`` and name the surrogate and its structures."""
+
+    step = 1e-3
+    """Å; of the central differences."""
+    difference_tolerance = 1e-6
+    """eV/Å; of forces from central differences."""
+
+    @abstractmethod
+    def surrogate(self) -> Surrogate:
+        """Return the surrogate; one instance may serve all tests."""
 
     def test_forces_are_minus_the_gradient(self, atoms: Atoms) -> None:
         forces = self.surrogate().predict(atoms).forces
@@ -187,6 +198,45 @@ class CacheableSurrogateContract(SurrogateContract):
     def test_what_was_not_cached_is_refused(self, atoms: Atoms) -> None:
         with pytest.raises(TypeError, match="got a Atoms but needs what `cache` returns"):
             self.surrogate().evaluate_head(atoms)
+
+
+class BranchingSurrogateContract(OnTwoStructures):
+    """What holds besides where several heads may share a backbone."""
+
+    @abstractmethod
+    def branches(self) -> tuple[BranchingSurrogate, BranchingSurrogate]:
+        """Return two with the same weights, for one test alone to change."""
+
+    def test_heads_on_one_pass_say_what_they_say_alone(self, atoms: Atoms) -> None:
+        one, other = self.branches()
+        perturb_head(other, scale=0.1, seed=0)
+        passed = one.pass_backbone(atoms)
+        apart = np.abs(one.predict(atoms).forces - other.predict(atoms).forces).max()
+        assert apart > 10 * self.force_tolerance
+        for each in (one, other, one):  # no head changes what the others are given
+            found, expected = each.predict_head(passed), each.predict(atoms)
+            assert found.energy == pytest.approx(expected.energy, abs=self.energy_tolerance)
+            assert found.forces == pytest.approx(expected.forces, abs=self.force_tolerance)
+
+    def test_a_backbone_is_shared_while_the_heads_alone_differ(self) -> None:
+        one, other = self.branches()
+        assert one.shares_backbone(other)
+        perturb_head(other, scale=0.1, seed=0)
+        head = head_names(other, other.head)
+        for name, weight in other.named_parameters():
+            assert one.shares_backbone(other)
+            if name not in head:
+                first = weight.data.view(-1)[:1]  # what is written past torch's version counter
+                kept = first.clone()
+                first.add_(1e-3)
+                assert not one.shares_backbone(other)
+                assert not other.shares_backbone(one)
+                first.copy_(kept)
+        assert not one.shares_backbone(one.head)
+
+    def test_what_was_not_passed_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="got a str but needs what `pass_backbone` returns"):
+            self.branches()[0].predict_head("nothing")
 
 
 class FeatureSurrogateContract(SurrogateContract):

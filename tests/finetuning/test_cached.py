@@ -13,12 +13,23 @@ from ase import Atoms
 
 from finetuna_flows.finetuning.cached import HeadInputs, geometry_key
 from finetuna_flows.finetuning.heads import head_names
-from finetuna_flows.finetuning.specs import GradientSpec
+from finetuna_flows.finetuning.specs import (
+    EnsembleTunerSpec,
+    GradientSpec,
+    ResidualGPSpec,
+    StackSpec,
+)
 from finetuna_flows.geometry import Mask
-from finetuna_flows.protocols import CacheableSurrogate, CorrectableSurrogate, FineTuner
+from finetuna_flows.protocols import (
+    CacheableSurrogate,
+    CorrectableSurrogate,
+    FineTuner,
+    TunerSpec,
+)
 from finetuna_flows.records import Frame
 from finetuna_flows.surrogates.chgnet import CHGNetSurrogate
 from finetuna_flows.surrogates.composite import CompositeSurrogate
+from finetuna_flows.surrogates.ensemble import EnsembleSurrogate, perturb_head
 from finetuna_flows.surrogates.toy import ToyHeadInput, ToySurrogate
 from tests.contracts.tuner import FineTunerContract
 from tests.finetuning.emt_frames import emt_frames
@@ -26,12 +37,16 @@ from tests.finetuning.emt_frames import emt_frames
 
 @dataclass
 class CountingToy(ToySurrogate):
-    """Counts the geometries that pass through all but its head."""
+    """Counts the labels that pass through all but its head."""
 
+    cutoff: float = 5.0
     passed: list[object] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__()
+        super().__init__(cutoff=self.cutoff)
+
+    def pass_backbone(self, atoms: Atoms) -> ToyHeadInput:
+        return super().cache(self.prepare(atoms), np.ones((len(atoms), 3), dtype=bool))
 
     def cache(self, prepared: object, free: Mask) -> ToyHeadInput:
         self.passed.append(prepared)
@@ -150,6 +165,35 @@ def test_a_label_passes_once_while_it_is_in_the_window() -> None:
         assert len(toy.passed) == passes
     tuner.update(frames[:1])
     assert len(toy.passed) == 4
+
+
+def heads(*toys: CountingToy) -> CompositeSurrogate:
+    """An ensemble of them with heads of their own."""
+    for seed, toy in enumerate(toys):
+        perturb_head(toy, scale=0.1, seed=seed)
+    return CompositeSurrogate(EnsembleSurrogate(toys))
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_label_passes_once_for_all_members_with_one_backbone(stacked: bool) -> None:
+    toys, frames = [CountingToy(), CountingToy(), CountingToy()], emt_frames(3)
+    spec: TunerSpec = GradientSpec(epochs=2, window=2)
+    spec = StackSpec((spec, ResidualGPSpec())) if stacked else spec
+    tuner = EnsembleTunerSpec((spec,)).build(heads(*toys))
+    for labels, passes in ((frames[:1], 1), (frames[:2], 2), (frames, 3)):
+        tuner.update(labels)
+        assert sum(len(toy.passed) for toy in toys) == passes
+
+
+def test_a_label_passes_each_backbone() -> None:
+    toys, frames = [CountingToy(), CountingToy(4.0), CountingToy(), CountingToy(4.0)], emt_frames(1)
+    tuner = EnsembleTunerSpec((GradientSpec(epochs=2),)).build(heads(*toys))
+    tuner.update(frames)
+    assert [len(toy.passed) for toy in toys] == [1, 1, 0, 0]
+    with torch.no_grad():
+        dict(toys[2].named_parameters())["backbone.radial"].add_(0.1)
+    tuner.update(frames)
+    assert [len(toy.passed) for toy in toys] == [1, 1, 1, 0]
 
 
 def inputs_of(toy: ToySurrogate) -> HeadInputs:

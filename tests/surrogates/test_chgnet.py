@@ -21,7 +21,11 @@ from finetuna_flows.protocols import (
 )
 from finetuna_flows.surrogates.chgnet import CHGNetSurrogate
 from finetuna_flows.surrogates.specs import CHGNetSpec
-from tests.contracts.surrogate import CacheableSurrogateContract, FeatureSurrogateContract
+from tests.contracts.surrogate import (
+    BranchingSurrogateContract,
+    CacheableSurrogateContract,
+    FeatureSurrogateContract,
+)
 from tests.surrogates.structures import slab, water
 
 
@@ -30,7 +34,7 @@ def chgnet() -> CHGNetSurrogate:
     return CHGNetSurrogate()
 
 
-class TestCHGNet(CacheableSurrogateContract, FeatureSurrogateContract):
+class TestCHGNet(CacheableSurrogateContract, FeatureSurrogateContract, BranchingSurrogateContract):
     step = 2e-3  # single precision rounds energies by 1e-5 eV
     energy_tolerance = 1e-4
     force_tolerance = 1e-4
@@ -40,6 +44,9 @@ class TestCHGNet(CacheableSurrogateContract, FeatureSurrogateContract):
 
     def surrogate(self) -> CHGNetSurrogate:
         return chgnet()
+
+    def branches(self) -> tuple[CHGNetSurrogate, CHGNetSurrogate]:
+        return CHGNetSurrogate(), CHGNetSurrogate()
 
     def periodic(self) -> Atoms:
         return slab()
@@ -128,6 +135,16 @@ def test_a_lone_atom_feels_no_force() -> None:
     prediction = chgnet().predict(Atoms("H"))
     assert np.isfinite(prediction.energy)
     assert np.array_equal(prediction.forces, np.zeros((1, 3)))
+
+
+def test_a_head_without_bonds_says_what_it_says_alone() -> None:
+    found = chgnet().predict_head(chgnet().pass_backbone(Atoms("H")))
+    assert found.energy == pytest.approx(chgnet().predict(Atoms("H")).energy, abs=1e-5)
+    assert not found.forces.any()
+
+
+def test_other_released_weights_are_another_backbone() -> None:
+    assert not chgnet().shares_backbone(CHGNetSurrogate("r2scan"))
 
 
 def test_a_distant_atom_adds_its_own_energy() -> None:

@@ -11,9 +11,9 @@ import torch
 from ase import Atoms
 
 from finetuna_flows.geometry import free_components
-from finetuna_flows.protocols import CacheableSurrogate, FeatureSurrogate
+from finetuna_flows.protocols import BranchingSurrogate, CacheableSurrogate, FeatureSurrogate
 from finetuna_flows.surrogates.specs import FairchemSpec
-from tests.contracts.surrogate import random_directions
+from tests.contracts.surrogate import BranchingSurrogateContract, random_directions
 from tests.fakes.small_esen import small_direct_esen, small_esen, small_uma
 from tests.surrogates.structures import slab, water
 
@@ -38,7 +38,44 @@ def build(path: Path) -> CacheableFairchemSurrogate:
     built = FairchemSpec(str(path), "oc20").build()
     assert isinstance(built, CacheableSurrogate)
     assert isinstance(built, FeatureSurrogate)
+    assert isinstance(built, BranchingSurrogate)
     return cast("CacheableFairchemSurrogate", built)
+
+
+class TestConservativeHeads(BranchingSurrogateContract):
+    energy_tolerance = 1e-5
+    force_tolerance = 1e-5
+
+    def checkpoint(self) -> Path:
+        return small_esen()
+
+    def branches(self) -> tuple[BranchingSurrogate, BranchingSurrogate]:
+        return build(self.checkpoint()), build(self.checkpoint())
+
+    def periodic(self) -> Atoms:
+        return slab()
+
+    def molecule(self) -> Atoms:
+        return water()
+
+
+class TestDirectHeads(TestConservativeHeads):
+    def checkpoint(self) -> Path:
+        return small_direct_esen()
+
+
+class TestHeadsOfExperts(TestConservativeHeads):
+    def checkpoint(self) -> Path:
+        return small_uma()
+
+
+def test_another_task_is_another_backbone() -> None:
+    surface, cation = (
+        FairchemSpec(str(small_uma()), "oc20").build(),
+        FairchemSpec(str(small_uma()), "omol", charge=1, spin=2).build(),
+    )
+    assert isinstance(surface, BranchingSurrogate)
+    assert not surface.shares_backbone(cation)
 
 
 def loss(output: tuple[torch.Tensor, torch.Tensor], free: torch.Tensor) -> torch.Tensor:

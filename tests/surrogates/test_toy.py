@@ -26,13 +26,20 @@ from finetuna_flows.protocols import (
 from finetuna_flows.surrogates.repulsion import envelope, zbl_energy
 from finetuna_flows.surrogates.specs import ToySpec
 from finetuna_flows.surrogates.toy import ToySurrogate
-from tests.contracts.surrogate import CacheableSurrogateContract, FeatureSurrogateContract
+from tests.contracts.surrogate import (
+    BranchingSurrogateContract,
+    CacheableSurrogateContract,
+    FeatureSurrogateContract,
+)
 from tests.surrogates.structures import slab, water
 
 
-class TestToy(CacheableSurrogateContract, FeatureSurrogateContract):
+class TestToy(CacheableSurrogateContract, FeatureSurrogateContract, BranchingSurrogateContract):
     def surrogate(self) -> ToySurrogate:
         return ToySurrogate(seed=1)
+
+    def branches(self) -> tuple[ToySurrogate, ToySurrogate]:
+        return self.surrogate(), self.surrogate()
 
     def periodic(self) -> Atoms:
         return slab()
@@ -46,6 +53,10 @@ def test_it_is_trainable_with_inputs_of_its_head() -> None:
     assert isinstance(ToySurrogate(), CacheableSurrogate)
     assert isinstance(ToySurrogate(), FeatureSurrogate)
     assert isinstance(ToySurrogate(), LastLayerSurrogate)
+
+
+def test_another_cutoff_is_another_backbone() -> None:
+    assert not ToySurrogate().shares_backbone(ToySurrogate(cutoff=4.0))
 
 
 def test_the_last_layer_weighs_its_inputs() -> None:
