@@ -10,9 +10,10 @@ from chgnet.graph.crystalgraph import CrystalGraph
 from chgnet.model.model import CHGNet
 from torch import Tensor, nn
 
-from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.geometry import Mask
 from finetuna_flows.records import Features
 from finetuna_flows.surrogates.linear_pull import LinearPull
+from finetuna_flows.surrogates.slopes import slopes, to_features
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class CHGNetHead:
         features = self._read(graph)
         return HeadInput(
             features=features.detach(),
-            slopes=_slopes(features.flatten(), graph, free),
+            slopes=slopes(
+                features.flatten(), graph.atom_frac_coord, free, _to_cartesian(graph, features)
+            ),
             free=torch.as_tensor(np.flatnonzero(free), device=features.device),
             offset=self._offset(graph),
         )
@@ -106,11 +109,13 @@ class CHGNetHead:
 
     def features(self, graph: CrystalGraph, free: Mask) -> Features:
         """What enters the head, 64 numbers an atom, summed over the atoms."""
-        return _to_features(self._read(graph).sum(dim=0), graph, free)
+        values = self._read(graph).sum(dim=0)
+        return to_features(values, graph.atom_frac_coord, free, _to_cartesian(graph, values))
 
     def last_layer_inputs(self, graph: CrystalGraph, free: Mask) -> Features:
         """What enters the last layer of the head, 64 numbers an atom, summed over the atoms."""
-        return _to_features(self._below_last(self._read(graph)).sum(dim=0), graph, free)
+        values = self._below_last(self._read(graph)).sum(dim=0)
+        return to_features(values, graph.atom_frac_coord, free, _to_cartesian(graph, values))
 
     def _offset(self, graph: CrystalGraph) -> Tensor:
         with torch.no_grad():
@@ -133,42 +138,7 @@ class CHGNetHead:
         return entered[0]
 
 
-def _slopes(values: Tensor, graph: CrystalGraph, free: Mask) -> Tensor:
-    """Derivatives of q values by the d free components in 1/Å, shape (d, q).
-
-    One pass backwards a value gives a row of the transpose. Where components are fewer than
-    values: what a pass backwards makes of a probe (q,) is linear in it, so its own derivative by
-    the probe is a whole row, and one more pass backwards gives it.
-    """
-    to_cartesian = _to_cartesian(graph, values)
-    places = torch.as_tensor(free, device=values.device)
-    coordinates, d = graph.atom_frac_coord, int(free.sum())
-    if len(values) <= d:
-        rows = [
-            (torch.autograd.grad(value, coordinates, retain_graph=True)[0] @ to_cartesian)[places]
-            for value in values
-        ]
-        return torch.stack(rows, dim=1)
-    probe = torch.zeros_like(values, requires_grad=True)
-    (pull,) = torch.autograd.grad(values, coordinates, probe, create_graph=True)
-    slopes = values.new_empty((d, len(values)))
-    for row, component in zip(slopes, (pull @ to_cartesian)[places], strict=True):
-        row.copy_(torch.autograd.grad(component, probe, retain_graph=True)[0])
-    return slopes.detach()
-
-
 def _to_cartesian(graph: CrystalGraph, like: Tensor) -> Tensor:
     """What turns derivatives by fractional coordinates into those by positions, 1/Å, (3, 3)."""
     inverse: Tensor = torch.linalg.inv(graph.lattice.double())
     return inverse.T.to(like)
-
-
-def _to_features(values: Tensor, graph: CrystalGraph, free: Mask) -> Features:
-    everywhere = np.zeros((len(values), *free.shape))
-    everywhere[:, free] = _slopes(values, graph, free).T.double().cpu().numpy()
-    return Features(_to_array(values), everywhere)
-
-
-def _to_array(values: Tensor) -> Array:
-    array: Array = values.detach().double().cpu().numpy()
-    return array

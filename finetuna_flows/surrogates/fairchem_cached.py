@@ -29,6 +29,7 @@ from finetuna_flows.records import Features, Prediction
 from finetuna_flows.surrogates.backbone import same_below_head
 from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations, to_prediction
 from finetuna_flows.surrogates.fairchem_loader import load_network
+from finetuna_flows.surrogates.slopes import slopes, to_features
 
 _HEADS = (MLP_EFS_Head, Linear_Energy_Head, Linear_Force_Head, MLP_Stress_Head)
 """Those that see nothing of a structure but its features (MLP_Energy_Head is an MLP_EFS_Head)."""
@@ -65,12 +66,12 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
     def cache(self, prepared: object, free: Mask) -> HeadInput:
         """Features of the atoms and, where forces are gradients, their slopes along `free`.
 
-        A loop of backward passes through the backward pass, one for each free component; all of
-        them in one batch are slower on a CPU.
+        It takes one pass for each free component.
         """
         data, embedding = self._backbone(prepared, slopes=self.conservative)
         indices = torch.as_tensor(np.argwhere(free), device=self._device)
-        jacobian = _jacobian(embedding[:, 0], data.pos, indices) if self.conservative else None
+        scalars = embedding[:, 0].flatten()
+        jacobian = slopes(scalars, data.pos, free) if self.conservative else None
         data.pos = data.pos.detach()
         return HeadInput(data, embedding.detach(), indices, jacobian)
 
@@ -122,14 +123,7 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Scalar features summed over the atoms, and their derivatives along `free`."""
         data, embedding = self._backbone(self.prepare(atoms), slopes=True)
-        totals = embedding[:, 0].sum(dim=0)
-        slopes = torch.stack(
-            [torch.autograd.grad(total, data.pos, retain_graph=True)[0] for total in totals]
-        )
-        return Features(
-            values=totals.detach().cpu().numpy().astype(np.float64),
-            slopes=np.where(free, slopes.cpu().numpy().astype(np.float64), 0.0),
-        )
+        return to_features(embedding[:, 0].sum(dim=0), data.pos, free)
 
     @property
     def _settings(self) -> dict[str, object]:
@@ -196,18 +190,3 @@ class _Recall(Function):
 def _recall(positions: Tensor, passed: BackbonePass) -> Tensor:
     embedding: Tensor = _Recall.apply(positions, passed)  # type: ignore[no-untyped-call]  # torch states no types
     return embedding
-
-
-def _jacobian(values: Tensor, positions: Tensor, indices: Tensor) -> Tensor:
-    """Derivatives of `values` by the positions at `indices` (k, 2), shape (k, values.numel()).
-
-    The pull of a weighting on the positions is linear in the weighting: its derivative by the
-    weighting is a row of the Jacobian.
-    """
-    weighting = torch.zeros_like(values, requires_grad=True)
-    (pull,) = torch.autograd.grad(values, positions, weighting, create_graph=True)
-    rows = [
-        torch.autograd.grad(pull[atom, axis], weighting, retain_graph=True)[0].flatten()
-        for atom, axis in indices.tolist()
-    ]
-    return torch.stack(rows) if rows else values.new_zeros((0, values.numel()))

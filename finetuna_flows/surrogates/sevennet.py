@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.records import Prediction
+from finetuna_flows.geometry import Mask
+from finetuna_flows.records import Features, Prediction
+from finetuna_flows.surrogates.backbone import same_below_head
 from finetuna_flows.surrogates.device import limit_threads, torch_device
+from finetuna_flows.surrogates.sevennet_head import HEAD, BackbonePass, HeadInput, SevenNetHead
 
 
 class SevenNetSurrogate:
@@ -52,6 +56,7 @@ class SevenNetSurrogate:
     ) -> None:
         limit_threads()
         self._device = torch_device()
+        self._model = model
         self._network = _load(model, trust_checkpoint=trust_checkpoint)
         self._modal = _check_modal(model, modal, self._network.modal_map)
         self._network.set_is_batch_data(False)
@@ -66,7 +71,7 @@ class SevenNetSurrogate:
     @property
     def head(self) -> tuple[str, ...]:
         """The two linear maps from an atom's scalar features to its energy."""
-        return ("reduce_input_to_hidden.*", "reduce_hidden_to_energy.*")
+        return tuple(f"{module}.*" for module in HEAD)
 
     def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
         """All weights with their names."""
@@ -96,10 +101,72 @@ class SevenNetSurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        if not isinstance(prepared, AtomGraphData):
-            raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-        output = self._network(prepared.clone())
+        output = self._network(_graph(prepared).clone())
         return output[key.PRED_TOTAL_ENERGY].reshape(()), output[key.PRED_FORCE]
+
+    def cache(self, prepared: object, free: Mask) -> HeadInput:
+        """What enters the head at a geometry, and its derivatives by the free components.
+
+        It costs about a quarter of what `evaluate` with its gradient in the weights does, for each
+        free component, but never more than for as many as there are scalars: 128 in the package's
+        weights.
+
+        Raises
+        ------
+        SurrogateError
+            If the weights have another readout than two linear maps, here and below.
+        """
+        return self._head.cache(_graph(prepared), free)
+
+    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
+        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
+        if not isinstance(cached, HeadInput):
+            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        return self._head.evaluate(cached)
+
+    def shares_backbone(self, other: object) -> bool:
+        """Whether `other` has the same model, level and weights below its head."""
+        return (
+            isinstance(other, SevenNetSurrogate)
+            and (self._model, self._modal) == (other._model, other._modal)
+            and same_below_head(self, other)
+        )
+
+    def pass_backbone(self, atoms: Atoms) -> BackbonePass:
+        """Pass a geometry through all below the head.
+
+        Raises
+        ------
+        SurrogateError
+            If an element is unknown.
+        """
+        return self._head.pass_backbone(self.prepare(atoms))
+
+    def predict_head(self, passed: object) -> Prediction:
+        """As `predict`, from what `pass_backbone` made."""
+        if not isinstance(passed, BackbonePass):
+            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
+        return _prediction(*self._head.predict(passed))
+
+    def features(self, atoms: Atoms, free: Mask) -> Features:
+        """Sum over the atoms of the scalars that enter the head: 128 in the package's weights.
+
+        Raises
+        ------
+        SurrogateError
+            If an element is unknown.
+        """
+        return self._head.features(self.prepare(atoms), free)
+
+    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
+        """Sum over the atoms of what enters the last map, 64 numbers, as the energy weighs it.
+
+        Raises
+        ------
+        SurrogateError
+            If an element is unknown.
+        """
+        return self._head.last_layer_inputs(self.prepare(atoms), free)
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Energy and forces at one geometry.
@@ -109,8 +176,22 @@ class SevenNetSurrogate:
         SurrogateError
             If an element is unknown.
         """
-        energy, forces = self.evaluate(self.prepare(atoms))
-        return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+        return _prediction(*self.evaluate(self.prepare(atoms)))
+
+    @cached_property
+    def _head(self) -> SevenNetHead:
+        """Made when it is asked for: a network with another readout predicts without."""
+        return SevenNetHead(self._network)
+
+
+def _prediction(energy: Tensor, forces: Tensor) -> Prediction:
+    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
+
+
+def _graph(prepared: object) -> AtomGraphData:
+    if not isinstance(prepared, AtomGraphData):
+        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
+    return prepared
 
 
 def _load(model: str, *, trust_checkpoint: bool) -> AtomGraphSequential:

@@ -6,19 +6,34 @@ import json
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from monty.json import MontyDecoder, MontyEncoder
 from sevenn.calculator import SevenNetCalculator
+from sevenn.model_build import build_E3_equivariant_model
+from sevenn.util import load_checkpoint
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.finetuning.specs import GradientSpec
+from finetuna_flows.finetuning.specs import GradientSpec, LastLayerSpec, ResidualGPSpec
+from finetuna_flows.protocols import (
+    BranchingSurrogate,
+    FeatureSurrogate,
+    LastLayerSurrogate,
+    TunerSpec,
+)
 from finetuna_flows.records import Frame, Label
 from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.sevennet import SevenNetSurrogate
 from finetuna_flows.surrogates.specs import SevenNetSpec
-from tests.contracts.surrogate import SurrogateContract
+from tests.contracts.surrogate import (
+    BranchingSurrogateContract,
+    CacheableSurrogateContract,
+    FeatureSurrogateContract,
+)
+from tests.finetuning.emt_frames import emt_frames
+from tests.finetuning.test_cached import assert_same_descent, descend
 from tests.surrogates.structures import slab, water
 
 
@@ -27,14 +42,21 @@ def sevennet() -> SevenNetSurrogate:
     return SevenNetSurrogate()
 
 
-class TestSevenNet(SurrogateContract):
+class TestSevenNet(
+    CacheableSurrogateContract, FeatureSurrogateContract, BranchingSurrogateContract
+):
     step = 4e-3  # single precision rounds energies by 1e-5 eV
     energy_tolerance = 1e-4
     force_tolerance = 1e-4
     difference_tolerance = 3e-3
+    feature_tolerance = 1e-5
+    slope_tolerance = 3e-3  # single precision rounds sums of 100 by 1e-5
 
     def surrogate(self) -> SevenNetSurrogate:
         return sevennet()
+
+    def branches(self) -> tuple[SevenNetSurrogate, SevenNetSurrogate]:
+        return SevenNetSurrogate(), SevenNetSurrogate()
 
     def periodic(self) -> Atoms:
         return slab()
@@ -112,3 +134,91 @@ def test_its_head_learns_a_label() -> None:
     )
     assert report.force_rmse_after < 0.7 * report.force_rmse_before
     assert surrogate.predict(atoms).energy == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("model", "modal"), [("7net-mf-0", "PBE"), ("7net-0", None)])
+def test_the_last_layer_weighs_its_inputs(model: str, modal: str | None) -> None:
+    surrogate, atoms = SevenNetSurrogate(model, modal), slab()
+    free = np.ones((len(atoms), 3), dtype=bool)
+    inputs = surrogate.last_layer_inputs(atoms, free)
+    cached = surrogate.cache(surrogate.prepare(atoms), free)
+    before = surrogate.predict(atoms)
+    change = np.random.default_rng(0).normal(size=64, scale=0.1)
+    with torch.no_grad():
+        weights = dict(surrogate.named_parameters())["reduce_hidden_to_energy.linear.weight"]
+        weights.add_(torch.as_tensor(change).float())
+    after = surrogate.predict(atoms)
+    assert after.energy - before.energy == pytest.approx(change @ inputs.values, abs=1e-3)
+    expected = -np.tensordot(change, inputs.slopes, axes=1)
+    assert np.abs(expected).max() > 0.1
+    assert after.forces - before.forces == pytest.approx(expected, abs=1e-3)
+    _, of_head = surrogate.evaluate_head(cached)
+    assert of_head.detach().numpy() == pytest.approx(after.forces, abs=1e-4)
+
+
+def test_it_offers_all_seams_with_all_weights_at_rest() -> None:
+    for seam in (BranchingSurrogate, FeatureSurrogate, LastLayerSurrogate):
+        assert isinstance(sevennet(), seam)
+    sevennet().predict_head(sevennet().pass_backbone(water()))
+    assert not any(weight.requires_grad for _, weight in sevennet().named_parameters())
+
+
+def test_its_descent_is_the_naive_one(caplog: pytest.LogCaptureFixture) -> None:
+    naive, cached = (
+        descend(
+            SevenNetSurrogate(),
+            GradientSpec(epochs=6, window=None, learning_rate=3e-3, cached=cached),
+            [emt_frames(2)],
+            caplog,
+        )
+        for cached in (False, True)
+    )
+    assert_same_descent(naive, cached, tolerance=1e-4)  # single precision, 3% of one step
+
+
+@pytest.mark.parametrize("spec", [LastLayerSpec(), ResidualGPSpec(features=True)])
+def test_corrections_learn_on_what_it_shows(spec: TunerSpec) -> None:
+    surrogate, atoms = CompositeSurrogate(SevenNetSurrogate()), water()
+    label = Label(0.0, 0.5 * surrogate.predict(atoms).forces)
+    report = spec.build(surrogate).update([Frame(atoms, label)])
+    assert report.force_rmse_after < 0.1 * report.force_rmse_before
+    assert surrogate.predict(atoms).energy == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("atoms", [Atoms("H"), water() + Atoms("H", [[0, 0, 30]])])
+def test_a_lone_atom_feels_no_force(atoms: Atoms) -> None:
+    alone, found = (
+        sevennet().predict(atoms),
+        sevennet().predict_head(sevennet().pass_backbone(atoms)),
+    )
+    assert found.energy == pytest.approx(alone.energy, abs=1e-4)
+    assert found.forces == pytest.approx(alone.forces, abs=1e-4)
+    assert not found.forces[-1].any()
+
+
+def test_another_level_or_model_is_another_backbone() -> None:
+    assert not sevennet().shares_backbone(SevenNetSurrogate(modal="R2SCAN"))
+    assert not sevennet().shares_backbone(SevenNetSurrogate("7net-0", None))
+
+
+def test_what_was_not_prepared_is_refused() -> None:
+    for ask in (sevennet().evaluate, lambda it: sevennet().cache(it, np.ones((3, 3), dtype=bool))):
+        with pytest.raises(TypeError, match="got a Atoms but needs what `prepare` returns"):
+            ask(water())
+
+
+def test_another_readout_predicts_but_offers_no_seam(tmp_path: Path) -> None:
+    with_maps = load_checkpoint("7net-0")
+    config = with_maps.config | {
+        "readout_as_fcn": True,
+        "readout_fcn_hidden_neurons": [4],
+        "readout_fcn_activation": "relu",
+    }
+    network = build_E3_equivariant_model(config)
+    network.load_state_dict(with_maps.model_state_dict, strict=False)
+    path = tmp_path / "perceptron.pth"
+    torch.save({"config": config, "model_state_dict": network.state_dict()}, path)
+    surrogate = SevenNetSurrogate(str(path), None, trust_checkpoint=True)
+    surrogate.predict(water())
+    with pytest.raises(SurrogateError, match=r"no reduce_input_to_hidden and .*`cached=False`"):
+        surrogate.pass_backbone(water())
