@@ -164,12 +164,12 @@ def choose_by_others(of: Mapping[str, Sequence[Outcome]]) -> Choice | None:
     of
         The outcomes of each method, on the same systems.
     """
-    finished = {
+    sids = sorted({each.sid for outcomes in of.values() for each in outcomes})
+    done = {
         name: {each.sid: each.measured for each in outcomes if each.measured is not None}
         for name, outcomes in of.items()
-        if all(each.measured is not None for each in outcomes)
     }
-    sids = sorted({sid for measured in finished.values() for sid in measured})
+    finished = {name: measured for name, measured in done.items() if len(measured) == len(sids)}
     if len(finished) < 2 or len(sids) < 2:
         return None
     got: list[Measured] = []

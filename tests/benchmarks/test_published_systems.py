@@ -251,6 +251,7 @@ def test_a_method_is_chosen_by_the_systems_that_are_not_judged() -> None:
             "luck": outcomes("luck", {"1": 1.0, "2": 30.0, "3": 30.0}),
             "plain": outcomes("plain", {"1": 20.0, "2": 21.0, "3": 22.0}),
             "breaks": outcomes("breaks", {"1": 1.0, "2": None, "3": 1.0}),
+            "under way": outcomes("under way", {"1": 1.0, "2": 1.0}),
         }
     )
     assert choice is not None
