@@ -25,11 +25,11 @@ class StaticTolerance(MSONable):
 
     force_std: float = 0.45
     """eV/Å that the standard deviation of a free atom's force (a vector's length) may reach.
-    Calibrated for CHGNet with a ResidualGPSpec by ``benchmarks/calibration.py`` on 219 queries
-    from 17 systems published with FINETUNA, 2026-11: above 0.44 the worst atom's error exceeds
-    0.5 eV/Å in most cases, below it does not (3 % mistakes). For an error of 0.2 the same rule
-    says 0.1, which is too strict: two fitted parents then took 34 and 27 calls where 0.5 took 14
-    and 9, and the default Displacement 12 and 10."""
+    Calibrated with a ResidualGPSpec by ``benchmarks/calibration.py`` on 219 queries from 17 systems
+    published with FINETUNA, 2026-11: the spread that best tells whether the worst atom's error
+    exceeds 0.5 eV/Å is 0.44 for CHGNet (3 % mistakes) and 0.24 for SevenNet (none). The smaller
+    one is too strict: 1135151 took 16 calls with 0.25 and 8 with 0.45, as with the default
+    Displacement."""
 
     def __post_init__(self) -> None:
         if not 0 < self.force_std < math.inf:
@@ -58,10 +58,9 @@ class DynamicTolerance(MSONable):
 
     fraction: float = 1.5
     """Of the largest predicted force on a free atom. The calibration of `StaticTolerance.force_std`
-    does not single out a value here: whether the worst atom's error exceeds the largest predicted
-    force is told best by 1.57, and that with 22 % mistakes, no better than the base rate of 23 %.
-    So 1.5 rests on the calls of two fitted parents alone: 10 and 11 with it, 26 and 14 with
-    0.5."""
+    says 0.56 for SevenNet, above which the worst atom's error exceeds that force (11 % mistakes,
+    18 % by always saying no), and nothing better than the base rate for CHGNet. Parent calls say
+    1.5: on three systems 7, 11 and 11 with it, 7, 11 and 14 with 0.6."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction < math.inf:
