@@ -130,7 +130,8 @@ SYSTEM_HEAD = (
 def _sentence(choice: Choice, n: int) -> str:
     chosen = ", ".join(f"{name} {count} times" for name, count in choice.chosen.items())
     return (
-        f"Chosen for each system by the mean of all others, among {', '.join(choice.methods)}: "
+        "Chosen for each system by all others, most validated ends and then fewest calls, among "
+        f"{', '.join(choice.methods)}: "
         f"{_mean(choice.percent, errors=True)} % of VASP CG's calls, success "
         f"{choice.success / n:.2f}, validated {choice.validated / n:.2f} ({chosen})."
     )

@@ -74,7 +74,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Choice:
-    """What one gets who chooses for each system the method that was best on all other systems."""
+    """What one gets who chooses for each system by all others.
+
+    The method with the most validated ends there, and of equals the one with the fewest calls.
+    """
 
     methods: tuple[str, ...]
     """To choose from: those that finished every system."""
@@ -176,10 +179,11 @@ def choose_by_others(of: Mapping[str, Sequence[Outcome]]) -> Choice | None:
     chosen = dict.fromkeys(finished, 0)
     for left_out in sids:
         elsewhere = {
-            name: np.mean([one.percent for sid, one in measured.items() if sid != left_out])
+            name: [one for sid, one in measured.items() if sid != left_out]
             for name, measured in finished.items()
         }
-        best = min(elsewhere, key=elsewhere.__getitem__)
+        ranks = {name: _rank(others) for name, others in elsewhere.items()}
+        best = min(ranks, key=ranks.__getitem__)
         chosen[best] += 1
         got.append(finished[best][left_out])
     return Choice(
@@ -189,3 +193,8 @@ def choose_by_others(of: Mapping[str, Sequence[Outcome]]) -> Choice | None:
         validated=sum(each.validated for each in got),
         chosen={name: count for name, count in chosen.items() if count},
     )
+
+
+def _rank(measured: Sequence[Measured]) -> tuple[int, float]:
+    """Lower is better."""
+    return -sum(each.validated for each in measured), sum(each.percent for each in measured)

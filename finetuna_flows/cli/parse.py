@@ -82,9 +82,9 @@ def parse_surrogate(words: str, arguments: str | None) -> Spec[Surrogate]:
     kind, _, rest = words.partition(":")
     given = json_object("--surrogate-args", arguments)
     if kind == "ensemble" and rest:
-        count = given.pop("count", 4)
+        count, scale = given.pop("count", 4), given.pop("scale", None)
         single = _single_surrogate(rest, given)
-        return _clear("--surrogate-args", lambda: EnsembleSpec.of_heads(single, count))
+        return _clear("--surrogate-args", lambda: EnsembleSpec.of_heads(single, count, scale))
     return _single_surrogate(words, given)
 
 

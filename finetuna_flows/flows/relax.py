@@ -59,7 +59,7 @@ class OnlineRelaxMaker(Maker):
     of the surrogate are cheap, a label just above the threshold is not."""
     tail: Tail | None = None
     """How the parent alone finishes, with the surrogate's Hessian; None: the surrogate leads to the
-    end, which for an exact tuner such as the default's costs as many parent calls."""
+    end, which took fewer parent calls with the default's tuner (``benchmarks/RESULTS.md``)."""
     fmax: float = 0.03
     """eV/Å over the free atoms, by the parent. The default is that of OC20 and of the paper."""
     limits: Limits = field(default_factory=Limits)
@@ -75,6 +75,13 @@ class OnlineRelaxMaker(Maker):
         if not 0 < self.endpoint_fraction <= 1:
             raise ValueError(
                 f"`endpoint_fraction` is {self.endpoint_fraction} but must be above 0, at most 1"
+            )
+        if not isinstance(self.tail, Tail | None):
+            raise TypeError(f"`tail` is {self.tail!r} but must be a Tail, or None")
+        if self.tail is not None and self.tail.below <= self.fmax:
+            raise ValueError(
+                f"`tail` begins below {self.tail.below} eV/Å but must begin above `fmax`, which is "
+                f"{self.fmax}"
             )
         knows = isinstance(self.surrogate, EnsembleSpec) or getattr(
             self.tuner, "gives_uncertainty", True

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from monty.json import MSONable
 
-from finetuna_flows.calculators import absolute, content_key
+from finetuna_flows.calculators import absolute
 from finetuna_flows.protocols import ParentCalculator
 
 
@@ -42,10 +42,6 @@ class AseParentSpec(MSONable):
         from finetuna_flows.parents.ase_engine import AseParent
 
         return AseParent.from_target(self.calculator, self.arguments)
-
-    def fingerprint(self) -> str | None:
-        """The beginning of the SHA-256 of the file; None for a module."""
-        return content_key(self.calculator) or None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from finetuna_flows.records import Step
 
 logger = logging.getLogger(__name__)
 
-HEADER = f"{'step':>5} {'calls':>5} {'energy/eV':>14} {'predicted':>10} {'parent':>10}  asked for"
+HEADER = f"{'step':>5} {'calls':>5} {'energy/eV':>14} {'fmax pred.':>10} {'parent':>10}  asked for"
 
 
 def log_asking(step: Step) -> None:

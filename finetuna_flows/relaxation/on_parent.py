@@ -23,6 +23,7 @@ def walk_on_parent(
     *,
     reason: QueryReason = QueryReason.PARENT_DRIVEN,
     hessian: Array | None = None,
+    prediction_time: float = 0.0,
 ) -> StopReason:
     """Go downhill from `start` with a label at every geometry; a known one is not asked again.
 
@@ -40,7 +41,10 @@ def walk_on_parent(
         What is written beside each label.
     hessian
         See `optimizers.descend`.
+    prediction_time
+        Seconds that a surrogate has spent on `hessian`; booked with the first label.
     """
+    first = len(run.history)
 
     def label(atoms: Atoms) -> Step:
         known = run.history.labelled_at(atoms.positions)
@@ -52,6 +56,7 @@ def walk_on_parent(
                 index=len(run.history),
                 positions=atoms.get_positions(),
                 decision=Decision((reason,)),
+                prediction_time=prediction_time if len(run.history) == first else 0.0,
             )
             log_asking(step)
             step = replace(step, label=parent.label(atoms))

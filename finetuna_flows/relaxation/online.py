@@ -68,7 +68,7 @@ def relax_online(
 
     def may_leave(step: Step) -> StopReason | None:
         reason = run.may_stop(step)
-        if reason is None and tail is not None and tail.begins_at(step, run.history.free):
+        if reason is None and tail is not None and tail.begins_at(step, run.history):
             return StopReason.CONVERGED  # as far as the surrogate leads
         return reason
 

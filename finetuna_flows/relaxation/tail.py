@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from monty.json import MSONable
 
-from finetuna_flows.geometry import Array, Mask, fmax, free_components, moved
+from finetuna_flows.geometry import Array, fmax, free_components, moved
+from finetuna_flows.history import History
 from finetuna_flows.protocols import ParentCalculator, Surrogate
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Step
@@ -32,8 +34,8 @@ class Tail(MSONable):
     below: float = 0.1
     """eV/Å; parent fmax at the best label where the tail begins."""
     optimizer: str = "BFGS"
-    """ASE's name: ``BFGS``, or ``BFGSLineSearch`` for a line search that never takes a step
-    uphill and may ask the parent more than once a step."""
+    """ASE's name: ``BFGS``, or ``BFGSLineSearch``, which asks the parent more than once a step
+    where one led uphill."""
     softest: float = 1.0
     """eV/Å²; curvatures that are smaller, or negative ones by their size, count as this."""
 
@@ -45,9 +47,11 @@ class Tail(MSONable):
             if not 0 < value < np.inf:
                 raise ValueError(f"`{name}` is {value} but must be a positive number")
 
-    def begins_at(self, step: Step, free: Mask) -> bool:
-        """Whether the parent has labelled this step and its forces over `free` are small enough."""
-        return step.label is not None and fmax(step.forces, free) <= self.below
+    def begins_at(self, step: Step, past: History) -> bool:
+        """Whether this step is the best label so far and the parent's forces are small enough."""
+        best = past.best_labelled
+        is_best = best is not None and best.index == step.index
+        return is_best and fmax(step.forces, past.free) <= self.below
 
     def walk(
         self, near: Atoms, surrogate: Surrogate, parent: ParentCalculator, run: Run
@@ -59,9 +63,16 @@ class Tail(MSONable):
         SurrogateError, ParentError, CheckpointError
             As the parts do; the labels so far are on disk.
         """
+        began = time.perf_counter()
         hessian = self.hessian(surrogate, near)
         return walk_on_parent(
-            near, parent, self.optimizer, run, reason=QueryReason.TAIL, hessian=hessian
+            near,
+            parent,
+            self.optimizer,
+            run,
+            reason=QueryReason.TAIL,
+            hessian=hessian,
+            prediction_time=time.perf_counter() - began,
         )
 
     def hessian(self, surrogate: Surrogate, atoms: Atoms) -> Array:

@@ -18,15 +18,15 @@ def write_files(relaxation: Relaxation, directory: Path) -> None:
     """Write the endpoint and every labelled geometry; nothing if the parent was never asked.
 
     ``relaxed.extxyz`` and ``labels.extxyz`` hold energies in eV, raw forces in eV/Å, constraints
-    and tags; ``CONTCAR``, for a periodic structure, the endpoint with selective dynamics.
+    and tags; ``CONTCAR``, where there is a cell, the endpoint with selective dynamics.
     """
-    frames = [_labelled(relaxation, step) for step in relaxation.labelled]
-    if not frames:
+    if relaxation.endpoint is None:
         return
-    ase.io.write(directory / LABELS, frames)
-    ase.io.write(directory / RELAXED, frames[-1])
-    if relaxation.start.pbc.all():
-        ase.io.write(directory / CONTCAR, frames[-1], format="vasp", direct=True)
+    ase.io.write(directory / LABELS, [_labelled(relaxation, step) for step in relaxation.labelled])
+    end = _labelled(relaxation, relaxation.endpoint)
+    ase.io.write(directory / RELAXED, end)
+    if relaxation.start.cell.rank == 3:
+        ase.io.write(directory / CONTCAR, end, format="vasp", direct=True)
 
 
 def _labelled(relaxation: Relaxation, step: Step) -> Atoms:

@@ -41,9 +41,13 @@ def read_model(folder: Path) -> dict[str, object]:
         raise SurrogateError(f"{file} is damaged: {exc}") from exc
     if not isinstance(model, dict) or model.get("schema") != SCHEMA:
         raise SurrogateError(f"{file} is not a record of schema {SCHEMA}; save the model again")
-    missing = [key for key in ("base", "weights_sha256", "provenance") if key not in model]
+    missing = [
+        key for key in ("base", "base_sha256", "weights_sha256", "provenance") if key not in model
+    ]
     if missing:
-        raise SurrogateError(f"{file} is damaged: it has no {', '.join(missing)}")
+        raise SurrogateError(
+            f"{file} is damaged: it has no {', '.join(missing)}; save the model again"
+        )
     try:
         check_base(model["base"], saved=False)
     except ValueError as exc:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from sevenn import _keys as key
 from sevenn.atom_graph_data import AtomGraphData
 from sevenn.nn.sequential import AtomGraphSequential
 from sevenn.train.dataload import unlabeled_atoms_to_graph
-from sevenn.util import get_available_pretrained_models, load_checkpoint
+from sevenn.util import load_checkpoint, pretrained_name_to_path
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -128,6 +129,7 @@ class SevenNetSurrogate:
         """Whether `other` has the same model, level and weights below its head."""
         return (
             isinstance(other, SevenNetSurrogate)
+            and dict(self._network.named_children()).keys() >= set(HEAD)
             and (self._model, self._modal) == (other._model, other._modal)
             and same_below_head(self, other)
         )
@@ -201,18 +203,23 @@ def _load(model: str, *, trust_checkpoint: bool) -> AtomGraphSequential:
             f"{model} is a pickle, which may run code while SevenNet loads it; if you know where "
             "it comes from, set `trust_checkpoint`"
         )
-    known = get_available_pretrained_models()
-    if not is_file and model not in known:
+    try:
+        # a name as such would be looked for in the working directory first
+        path = model if is_file else Path(pretrained_name_to_path(model)).resolve()
+    except (OSError, ValueError) as exc:
         raise SurrogateError(
-            f"SevenNet could not load {model}: no such name; it knows {', '.join(known)}"
-        )
+            f"SevenNet could not get {model}: {exc}; without a network, copy its checkpoint here "
+            "and name the file"
+        ) from exc
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-            return load_checkpoint(model).build_model()
-    except Exception as exc:  # whatever a download or a pickle may raise
-        way_out = "it is no checkpoint of SevenNet" if is_file else "is there a network?"
-        raise SurrogateError(f"SevenNet could not load {model}: {exc}; {way_out}") from exc
+            return load_checkpoint(path).build_model()
+    except Exception as exc:  # whatever a pickle may raise
+        raise SurrogateError(
+            f"SevenNet could not load {path}: {exc}; it is no checkpoint of SevenNet "
+            f"{version('sevenn')}"
+        ) from exc
 
 
 def _check_modal(model: str, modal: str | None, known: dict[str, int] | None) -> str | None:

@@ -240,7 +240,7 @@ def outcomes(method: str, percents: dict[str, float | None]) -> list[Outcome]:
 
 def measured(percent: float) -> Measured:
     return Measured(
-        "converged", 10, percent, -1.0, 0.0, 0.01, True, percent < 30, False, 0.0, 0.0, "intact",
+        "converged", 10, percent, -1.0, 0.0, 0.01, True, percent != 3.0, False, 0.0, 0.0, "intact",
         5, 8, 1, 1, {}, {}, [],
     )  # fmt: skip
 
@@ -248,17 +248,18 @@ def measured(percent: float) -> Measured:
 def test_a_method_is_chosen_by_the_systems_that_are_not_judged() -> None:
     choice = choose_by_others(
         {
-            "luck": outcomes("luck", {"1": 1.0, "2": 30.0, "3": 30.0}),
+            "luck": outcomes("luck", {"1": 1.0, "2": 29.0, "3": 29.0}),
             "plain": outcomes("plain", {"1": 20.0, "2": 21.0, "3": 22.0}),
+            "wrong": outcomes("wrong", {"1": 3.0, "2": 3.0, "3": 3.0}),
             "breaks": outcomes("breaks", {"1": 1.0, "2": None, "3": 1.0}),
             "under way": outcomes("under way", {"1": 1.0, "2": 1.0}),
         }
     )
     assert choice is not None
-    assert choice.methods == ("luck", "plain")
+    assert choice.methods == ("luck", "plain", "wrong")
     assert choice.chosen == {"luck": 2, "plain": 1}  # the lucky system alone chose the other
-    assert choice.percent == Mean.of([20.0, 30.0, 30.0])
-    assert (choice.success, choice.validated) == (3, 1)
+    assert choice.percent == Mean.of([20.0, 29.0, 29.0])
+    assert (choice.success, choice.validated) == (3, 3)
 
 
 def test_one_method_is_no_choice() -> None:

@@ -39,6 +39,7 @@ from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.queries.uncertainty import DynamicTolerance, StaticTolerance
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME
 from finetuna_flows.relaxation.limits import Limits
+from finetuna_flows.relaxation.tail import Tail
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.files import CONTCAR, LABELS, RELAXED
 from finetuna_flows.structures.convert import to_structure
@@ -256,3 +257,14 @@ def test_building_and_submitting_a_flow_costs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("wrong", [0.1, {"below": 0.1}])
+def test_a_tail_is_a_tail(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"`tail` is .* but must be a Tail, or None"):
+        OnlineRelaxMaker(tail=wrong)
+
+
+def test_a_tail_begins_before_the_end() -> None:
+    with pytest.raises(ValueError, match=r"below 0\.01 eV/Å but .* above `fmax`, which is 0\.03"):
+        OnlineRelaxMaker(tail=Tail(below=0.01))

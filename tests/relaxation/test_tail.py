@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from finetuna_flows.geometry import fmax, free_components, moved
+from finetuna_flows.history import History
 from finetuna_flows.reasons import QueryReason, StopReason
+from finetuna_flows.records import Decision, Label, Step
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.on_parent import walk_on_parent
@@ -78,8 +80,9 @@ def test_a_right_hessian_halves_the_calls(optimizer: str, tmp_path: Path) -> Non
     assert calls["with"] <= calls["without"] / 2
 
 
-def test_an_interrupted_tail_goes_on_where_it_was(tmp_path: Path) -> None:
-    tail = Tail(below=0.4, optimizer="BFGS")
+@pytest.mark.parametrize("optimizer", WITH_A_HESSIAN)
+def test_an_interrupted_tail_goes_on_where_it_was(optimizer: str, tmp_path: Path) -> None:
+    tail = Tail(below=0.4, optimizer=optimizer)
     whole = online(oxygen_on_copper(), tmp_path / "whole", tail=tail, fmax=0.005)
     in_tail = [QueryReason.TAIL in step.decision.reasons for step in whole.labelled]
     calls = in_tail.index(True) + 2
@@ -90,6 +93,24 @@ def test_an_interrupted_tail_goes_on_where_it_was(tmp_path: Path) -> None:
     resumed = online(oxygen_on_copper(), tmp_path / "cut", tail=tail, fmax=0.005)
     assert sum(not step.replayed for step in resumed.labelled) == whole.parent_calls - calls
     assert resumed.final.positions == pytest.approx(whole.final.positions, abs=1e-8)
+
+
+def test_it_never_begins_at_a_label_worse_than_the_best() -> None:
+    atoms = oxygen_on_copper()
+    history = History(atoms, returns_to_best=True)
+    forces = np.zeros((len(atoms), 3))
+    for index, energy in enumerate((0.0, 0.4)):
+        positions = atoms.positions + index
+        history.append(Step(index, positions, Decision(), label=Label(energy, forces)))
+    assert Tail().begins_at(history[0], history)
+    assert not Tail().begins_at(history[1], history)
+
+
+def test_its_hessian_is_booked_as_prediction(tmp_path: Path) -> None:
+    done = online(oxygen_on_copper(), tmp_path, tail=Tail(below=0.2))
+    booked = [s.prediction_time for s in done.steps if QueryReason.TAIL in s.decision.reasons]
+    assert booked[0] > 0
+    assert not any(booked[1:])
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])

@@ -237,7 +237,9 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SurrogateError, match="is not a record of schema 1; save the model again"):
         spec.build()
     (spec.folder / MODEL).write_text('{"schema": 1, "base": {}}')
-    with pytest.raises(SurrogateError, match="is damaged: it has no weights_sha256, provenance"):
+    with pytest.raises(
+        SurrogateError, match="is damaged: it has no base_sha256, weights_sha256, prov"
+    ):
         spec.build()
 
 

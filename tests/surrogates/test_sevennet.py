@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ase import Atoms
 from monty.json import MontyDecoder, MontyEncoder
 from sevenn.calculator import SevenNetCalculator
 from sevenn.model_build import build_E3_equivariant_model
-from sevenn.util import load_checkpoint
+from sevenn.util import get_available_pretrained_models, load_checkpoint
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.finetuning.specs import GradientSpec, LastLayerSpec, ResidualGPSpec
@@ -26,7 +27,7 @@ from finetuna_flows.protocols import (
 from finetuna_flows.records import Frame, Label
 from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.sevennet import SevenNetSurrogate
-from finetuna_flows.surrogates.specs import SevenNetSpec
+from finetuna_flows.surrogates.specs import SEVENNET_MODELS, EnsembleSpec, SevenNetSpec
 from tests.contracts.surrogate import (
     BranchingSurrogateContract,
     CacheableSurrogateContract,
@@ -95,10 +96,28 @@ def test_unknown_elements_are_named() -> None:
 
 
 def test_names_that_it_does_not_know() -> None:
-    with pytest.raises(
-        SurrogateError, match=r"could not load 8net: no such name; it knows 7net-0, "
-    ):
-        SevenNetSpec("8net").build()
+    with pytest.raises(ValueError, match="is '8net' but SevenNet's package knows 7net-mf-0"):
+        SevenNetSpec("8net")
+
+
+def test_its_names_are_its_packages() -> None:
+    assert set(SEVENNET_MODELS) == set(get_available_pretrained_models())
+
+
+class Trap:
+    """A pickle that runs code where it is loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (Path("sprung"),)
+
+
+def test_a_name_is_never_a_file_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("7net-mf-0").write_bytes(pickle.dumps(Trap()))
+    assert SevenNetSpec().build().predict(water()).energy == sevennet().predict(water()).energy
+    assert not Path("sprung").exists()
 
 
 def test_files_are_not_trusted_unless_the_user_says_so(tmp_path: Path) -> None:
@@ -222,3 +241,6 @@ def test_another_readout_predicts_but_offers_no_seam(tmp_path: Path) -> None:
     surrogate.predict(water())
     with pytest.raises(SurrogateError, match=r"no reduce_input_to_hidden and .*`cached=False`"):
         surrogate.pass_backbone(water())
+    spec = SevenNetSpec(str(path), trust_checkpoint=True)
+    together = EnsembleSpec((spec, spec)).build().predict(water())
+    assert together.energy == pytest.approx(surrogate.predict(water()).energy)

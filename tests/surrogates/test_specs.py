@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.surrogates.library import MODEL, SCHEMA
 from finetuna_flows.surrogates.specs import (
     AseSurrogateSpec,
@@ -24,7 +24,13 @@ from finetuna_flows.surrogates.specs import (
     ToySpec,
 )
 
-RECORD = {"schema": SCHEMA, "base": ToySpec().as_dict(), "weights_sha256": "abc", "provenance": {}}
+RECORD: dict[str, Any] = {
+    "schema": SCHEMA,
+    "base": ToySpec().as_dict(),
+    "base_sha256": None,
+    "weights_sha256": "abc",
+    "provenance": {},
+}
 
 
 @pytest.mark.parametrize("value", [4.0, "4", True])
@@ -52,27 +58,31 @@ def test_a_checkpoint_files_fingerprint_is_its_digest(tmp_path: Path) -> None:
     assert FairchemSpec("uma-s-1p2p1", "oc20").fingerprint() is None
 
 
-def test_a_saved_surrogates_fingerprint_is_its_weights(tmp_path: Path) -> None:
+def test_a_saved_surrogates_fingerprint_covers_what_its_weights_go_into(
+    tmp_path: Path,
+) -> None:
     spec = SavedSpec(str(tmp_path / "slabs"))
     with pytest.raises(SurrogateError, match="holds no"):
         spec.fingerprint()
     spec.folder.mkdir()
     (spec.folder / MODEL).write_text(json.dumps(RECORD))
-    assert spec.fingerprint() == "abc"
+    prints = {spec.fingerprint()}
+    for key, other in {"weights_sha256": "def", "base_sha256": "0"}.items():
+        (spec.folder / MODEL).write_text(json.dumps(RECORD | {key: other}))
+        prints.add(spec.fingerprint())
+    (spec.folder / MODEL).write_text(json.dumps(RECORD | {"base": RECORD["base"] | {"cutoff": 4}}))
+    assert len(prints | {spec.fingerprint()}) == 4
 
 
-@pytest.mark.parametrize("kind", [AseSurrogateSpec, AseParentSpec])
-def test_a_calculators_file_has_a_fingerprint(
-    kind: type[AseSurrogateSpec] | type[AseParentSpec], tmp_path: Path
-) -> None:
+def test_a_calculators_file_has_a_fingerprint(tmp_path: Path) -> None:
     file = tmp_path / "engine.py"
     file.write_text("a = 1\n")
-    before = kind(f"{file}:Engine").fingerprint()
+    before = AseSurrogateSpec(f"{file}:Engine").fingerprint()
     assert before
     assert sha256(b"a = 1\n").hexdigest().startswith(before)
     file.write_text("a = 2\n")
-    assert kind(f"{file}:Engine").fingerprint() != before
-    assert kind("ase.calculators.emt:EMT").fingerprint() is None
+    assert AseSurrogateSpec(f"{file}:Engine").fingerprint() != before
+    assert AseSurrogateSpec("ase.calculators.emt:EMT").fingerprint() is None
 
 
 def test_fingerprints_cost_no_torch(tmp_path: Path) -> None:
