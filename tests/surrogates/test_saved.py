@@ -238,7 +238,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         spec.build()
     (spec.folder / MODEL).write_text('{"schema": 1, "base": {}}')
     with pytest.raises(
-        SurrogateError, match="is damaged: it has no base_sha256, weights_sha256, prov"
+        SurrogateError, match="damaged: it has no base_sha256, weights_sha256, prov"
     ):
         spec.build()
 
