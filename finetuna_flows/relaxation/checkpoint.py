@@ -172,9 +172,9 @@ class Ledger:
                 if differing:
                     raise CheckpointError(
                         f"{self.path} belongs to another run: {'; '.join(differing)}. Use the "
-                        "same spec to resume it, or another directory to start anew (jobflow's "
-                        "run_locally makes one with create_folders=True, `relax --fresh` sets the "
-                        "old ledger aside)"
+                        "same spec to resume it, or another directory to start anew (on the "
+                        "command line --directory names one and --fresh sets the old ledger aside; "
+                        "jobflow's run_locally makes one with create_folders=True)"
                     )
             case {"kind": "call", "steps": list(steps)} if number > 1:
                 self._recorded.extend(decode_step(each) for each in steps)
