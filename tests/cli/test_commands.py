@@ -75,7 +75,7 @@ def test_relax_list_show(folder: Path) -> None:
     assert doc["converged"]
     assert doc["fmax"] <= 0.05
     assert doc["tags"] == ["first"]
-    assert "predicted" in done.stderr  # the header of the plain lines
+    assert "fmax pred." in done.stderr  # the header of the plain lines
     assert len(done.stderr.splitlines()) >= doc["n_steps"]
 
     listed = run(folder, "list", "--chemsys", "O-Cu", "--method", "online")
