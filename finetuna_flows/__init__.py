@@ -21,7 +21,7 @@ Imports point downwards only, and siblings do not see each other::
 
     cli → flows → (results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → history → records → pairs → (geometry | calculators | reasons)
+        → protocols → history → records → pairs → (geometry | calculators | reasons | checks)
         → settings → errors
 """
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from monty.json import MSONable
 
-from finetuna_flows.finetuning.specs import as_patterns, check_integers
+from finetuna_flows.checks import check_integers
+from finetuna_flows.finetuning.specs import as_patterns
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.records import Frame
 

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import ClassVar
 
 from monty.json import MSONable
 
+from finetuna_flows.checks import check_integers
 from finetuna_flows.finetuning.pair_basis import SHORTEST
 from finetuna_flows.protocols import CorrectableSurrogate, FineTuner, TunerSpec
 
 LEAST_PAIR_RANGE = 0.5
 """Å; what the pair potential's cutoff needs above its shortest distance, so that the terms reach
 at least the bonds of light elements."""
-
-
-def check_integers(spec: object, *names: str) -> None:
-    """Refuse fields of a spec that hold no whole number.
-
-    Raises
-    ------
-    TypeError
-        Naming the field.
-    """
-    for name in names:
-        value = getattr(spec, name)
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"`{name}` is {value!r} but must be an integer")
 
 
 def as_patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from jobflow.core.flow import get_flow
 
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.finetuning.recipe import CHECKPOINT
-from finetuna_flows.relaxation.checkpoint import set_aside
+from finetuna_flows.relaxation.checkpoint import rename_aside, set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +67,8 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 def _set_training_aside(folder: Path) -> None:
-    checkpoint, number = folder / CHECKPOINT, 1
-    if checkpoint.exists():
-        while (aside := folder / f"{CHECKPOINT}.{number}").exists():
-            number += 1
-        checkpoint.rename(aside)
+    if (folder / CHECKPOINT).exists():
+        rename_aside(folder / CHECKPOINT)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -197,10 +197,15 @@ def set_aside(directory: Path) -> None:
     if not ledger.exists():
         return
     with _locked(directory):
-        number = 1
-        while (aside := ledger.with_name(f"{LEDGER_NAME}.{number}")).exists():
-            number += 1
-        ledger.rename(aside)
+        rename_aside(ledger)
+
+
+def rename_aside(file: Path) -> None:
+    """Give a file the first free number as another ending."""
+    number = 1
+    while (aside := file.with_name(f"{file.name}.{number}")).exists():
+        number += 1
+    file.rename(aside)
 
 
 def _locked(directory: Path) -> FileLock:

@@ -11,7 +11,7 @@ from ase import Atoms
 from finetuna_flows.geometry import fmax
 from finetuna_flows.protocols import FineTuner, ParentCalculator, QueryCriterion, Surrogate
 from finetuna_flows.reasons import QueryReason
-from finetuna_flows.records import Decision, Frame, Prediction, Step
+from finetuna_flows.records import Decision, Frame, Label, Prediction, Step
 from finetuna_flows.relaxation.observers import log_asking
 from finetuna_flows.relaxation.run import Run
 
@@ -82,10 +82,11 @@ class Learner:
         )
         if step.decision.query:
             known = self._run.history.labelled_at(atoms.positions)
-            if known is None:
+            if known is None or known.label is None:
                 log_asking(step)
-            label = self._parent.label(atoms) if known is None else known.label
-            step = replace(step, label=label)
+                step = replace(step, label=self._parent.label(atoms))
+            else:
+                step = replace(step, label=_at_no_cost(known.label))
         self._run.ledger.write(step)
         return step
 
@@ -97,3 +98,9 @@ class Learner:
         if not decision.query and fmax(prediction.forces, past.free) <= self._endpoint:
             return Decision((QueryReason.ENDPOINT,))
         return decision
+
+
+def _at_no_cost(label: Label) -> Label:
+    """The same word, which was paid for where it was first given."""
+    cycles = None if label.scf_cycles is None else 0
+    return replace(label, scf_cycles=cycles, wall_time=0.0)

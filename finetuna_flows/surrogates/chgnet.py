@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
 
 import numpy as np
 from ase import Atoms
@@ -18,17 +17,16 @@ from chgnet.model.model import CHGNet
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from torch import Tensor
-from torch.nn import Parameter
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.geometry import Array, Mask
-from finetuna_flows.records import Features, Prediction
+from finetuna_flows.geometry import Array
 from finetuna_flows.surrogates.backbone import same_below_head
-from finetuna_flows.surrogates.chgnet_head import BackbonePass, CHGNetHead, HeadInput
+from finetuna_flows.surrogates.chgnet_head import CHGNetHead
 from finetuna_flows.surrogates.device import limit_threads, torch_device
+from finetuna_flows.surrogates.headed import HeadedSurrogate, expect
 
 
-class CHGNetSurrogate:
+class CHGNetSurrogate(HeadedSurrogate[CrystalGraph]):
     """CHGNet with released weights: energy and forces, conservative, in single precision.
 
     An atom beyond 6 Å from all others keeps its own constant energy and feels no force. Where
@@ -40,6 +38,9 @@ class CHGNetSurrogate:
         Name of the released weights: ``0.3.0``, ``0.2.0`` or ``r2scan``.
     """
 
+    _network: CHGNet
+    _graph = CrystalGraph
+
     def __init__(self, model: str = "0.3.0") -> None:
         limit_threads()
         self._device = torch_device()
@@ -47,7 +48,7 @@ class CHGNetSurrogate:
             network = CHGNet.load(model_name=model, use_device=self._device.type, verbose=False)
         network.graph_converter.set_isolated_atom_response("ignore")
         self._network = network.to(self._device).eval().requires_grad_(False)
-        self._head = CHGNetHead(self._network)
+        self._parts = CHGNetHead(self._network)
 
     @property
     def elements(self) -> frozenset[str]:
@@ -58,12 +59,11 @@ class CHGNetSurrogate:
     @property
     def head(self) -> tuple[str, ...]:
         """The perceptron from an atom's features to its energy, and the norm before it."""
-        return self._head.patterns
+        return self._parts.patterns
 
-    def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
-        """All weights with their names."""
-        named: Iterable[tuple[str, Parameter]] = self._network.named_parameters()
-        return named
+    @property
+    def _head(self) -> CHGNetHead:
+        return self._parts
 
     def prepare(self, atoms: Atoms) -> CrystalGraph:
         """Make the graph of atoms within 6 Å and bonds within 3 Å.
@@ -92,23 +92,9 @@ class CHGNetSurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        graph = _graph(prepared)
+        graph = expect(prepared, CrystalGraph, "prepare")
         output = self._network([graph], task="ef")
         return output["e"][0] * len(graph.atomic_number), output["f"][0]
-
-    def cache(self, prepared: object, free: Mask) -> HeadInput:
-        """What enters the head at a geometry, and its derivatives by the free components.
-
-        It costs about a sixth of what `evaluate` with its gradient in the weights does, for each
-        free component, and 256 bytes for each pair of an atom and a free component.
-        """
-        return self._head.cache(_graph(prepared), free)
-
-    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
-        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
-        if not isinstance(cached, HeadInput):
-            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
-        return self._head.evaluate(cached)
 
     def shares_backbone(self, other: object) -> bool:
         """Whether `other` is CHGNet with the same weights below its head."""
@@ -117,50 +103,6 @@ class CHGNetSurrogate:
             and self._network.model_args == other._network.model_args
             and same_below_head(self, other)
         )
-
-    def pass_backbone(self, atoms: Atoms) -> BackbonePass:
-        """Pass a geometry through all below the head.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown.
-        """
-        return self._head.pass_backbone(self.prepare(atoms))
-
-    def predict_head(self, passed: object) -> Prediction:
-        """As `predict`, from what `pass_backbone` made."""
-        if not isinstance(passed, BackbonePass):
-            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
-        return _prediction(*self._head.predict(passed))
-
-    def features(self, atoms: Atoms, free: Mask) -> Features:
-        """Sum over the atoms of the 64 numbers that enter the head, in as many passes or fewer."""
-        return self._head.features(self.prepare(atoms), free)
-
-    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
-        """Sum over the atoms of the 64 numbers that enter the last layer of the head."""
-        return self._head.last_layer_inputs(self.prepare(atoms), free)
-
-    def predict(self, atoms: Atoms) -> Prediction:
-        """Energy and forces at one geometry.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown, or two atoms are at the same place.
-        """
-        return _prediction(*self.evaluate(self.prepare(atoms)))
-
-
-def _prediction(energy: Tensor, forces: Tensor) -> Prediction:
-    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
-
-
-def _graph(prepared: object) -> CrystalGraph:
-    if not isinstance(prepared, CrystalGraph):
-        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-    return prepared
 
 
 def _wrapped_fractions(atoms: Atoms) -> Array:

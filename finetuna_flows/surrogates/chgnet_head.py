@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from finetuna_flows.geometry import Mask
 from finetuna_flows.records import Features
+from finetuna_flows.surrogates.headed import expect
 from finetuna_flows.surrogates.linear_pull import LinearPull
 from finetuna_flows.surrogates.slopes import slopes, to_features
 
@@ -83,11 +84,12 @@ class CHGNetHead:
         """Pass the rest of the network once, and keep what a pass backwards needs."""
         return BackbonePass(self._read(graph), graph, self._offset(graph))
 
-    def predict(self, passed: BackbonePass) -> tuple[Tensor, Tensor]:
+    def predict(self, passed: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, by one pass backwards.
 
         All heads in one batch of passes are slower on a CPU than one after the other.
         """
+        passed = expect(passed, BackbonePass, "pass_backbone")
         features = passed.features.detach().requires_grad_()
         energy = self._last(self._below_last(features)).sum()
         (pull,) = torch.autograd.grad(energy, features)
@@ -95,11 +97,12 @@ class CHGNetHead:
         (slope,) = torch.autograd.grad(passed.features, coordinates, pull, retain_graph=True)
         return energy.detach() + passed.offset, -(slope @ _to_cartesian(passed.graph, slope))
 
-    def evaluate(self, given: HeadInput) -> tuple[Tensor, Tensor]:
+    def evaluate(self, given: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the head's weights.
 
         By the chain rule the forces are ``-slopes @ dE/dfeatures``, and the head is small.
         """
+        given = expect(given, HeadInput, "cache")
         features = given.features.detach().requires_grad_()
         energy = self._last(self._below_last(features)).sum()
         (pull,) = torch.autograd.grad(energy, features, create_graph=True)

@@ -24,6 +24,7 @@ from torch.nn import Parameter
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.records import Prediction
 from finetuna_flows.surrogates.device import limit_threads, torch_device
+from finetuna_flows.surrogates.headed import expect, to_prediction
 
 
 class FairchemSurrogate:
@@ -145,9 +146,7 @@ class FairchemSurrogate:
 
     def _data(self, prepared: object) -> AtomicData:
         """A copy of what was prepared: a pass through the network writes into it."""
-        if not isinstance(prepared, AtomicData):
-            raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-        return prepared.clone()
+        return expect(prepared, AtomicData, "prepare").clone()
 
     def _keep_graph(self) -> None:
         """Let forces depend on the weights while any is trained: heads at rest cut them off."""
@@ -165,11 +164,6 @@ class FairchemSurrogate:
                 value = target.element_references.undo_refs(data, value)
             values[name] = value
         return values["energy"][0], values["forces"]
-
-
-def to_prediction(energy: Tensor, forces: Tensor) -> Prediction:
-    """Leave torch: energy () in eV and forces (n, 3) in eV/Å."""
-    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
 
 
 @contextmanager

@@ -27,8 +27,9 @@ from torch.autograd import Function
 from finetuna_flows.geometry import Mask
 from finetuna_flows.records import Features, Prediction
 from finetuna_flows.surrogates.backbone import same_below_head
-from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations, to_prediction
+from finetuna_flows.surrogates.fairchem import FairchemSurrogate, same_rotations
 from finetuna_flows.surrogates.fairchem_loader import load_network
+from finetuna_flows.surrogates.headed import expect, to_prediction
 from finetuna_flows.surrogates.slopes import slopes, to_features
 
 _HEADS = (MLP_EFS_Head, Linear_Energy_Head, Linear_Force_Head, MLP_Stress_Head)
@@ -82,8 +83,7 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
         that the network has there, so that energy and forces are exact and so are their
         derivatives by the heads' weights.
         """
-        if not isinstance(cached, HeadInput):
-            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        cached = expect(cached, HeadInput, "cache")
         data, embedding = cached.data.clone(), cached.embedding
         if cached.jacobian is not None:
             data.pos = cached.data.pos.clone().requires_grad_()
@@ -112,8 +112,7 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
 
     def predict_head(self, passed: object) -> Prediction:
         """As `predict`, from what `pass_backbone` made."""
-        if not isinstance(passed, BackbonePass):
-            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
+        passed = expect(passed, BackbonePass, "pass_backbone")
         data, embedding = passed.data.clone(), passed.embedding
         if self.conservative:
             data.pos = passed.data.pos.detach().requires_grad_()

@@ -108,7 +108,7 @@ def load_surrogate(folder: Path) -> Surrogate:
         raise SurrogateError(
             f"{file} is not the file that {MODEL} describes; copy the whole folder again"
         )
-    _check_checkpoint(base, model.get("base_sha256"), folder)
+    _check_checkpoint(base, model["base_sha256"], folder)
     surrogate = base.build()
     if not isinstance(surrogate, TrainableSurrogate):
         raise SurrogateError(f"{folder}: a {type(surrogate).__name__} has no weights to load")
@@ -125,7 +125,7 @@ def _root(base: Spec[Surrogate]) -> tuple[object, object]:
     within = _without_noise(base)
     if isinstance(within, SavedSpec):
         model = read_model(within.folder)
-        return model["base"], model.get("base_sha256")
+        return model["base"], model["base_sha256"]
     checkpoint = within.fingerprint() if isinstance(within, FairchemSpec) else None
     return json.loads(json.dumps(within, cls=MontyEncoder)), checkpoint
 

@@ -8,12 +8,10 @@ missing as a warning.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from sevenn import _keys as key
@@ -22,17 +20,15 @@ from sevenn.nn.sequential import AtomGraphSequential
 from sevenn.train.dataload import unlabeled_atoms_to_graph
 from sevenn.util import load_checkpoint, pretrained_name_to_path
 from torch import Tensor
-from torch.nn import Parameter
 
 from finetuna_flows.errors import SurrogateError
-from finetuna_flows.geometry import Mask
-from finetuna_flows.records import Features, Prediction
 from finetuna_flows.surrogates.backbone import same_below_head
 from finetuna_flows.surrogates.device import limit_threads, torch_device
-from finetuna_flows.surrogates.sevennet_head import HEAD, BackbonePass, HeadInput, SevenNetHead
+from finetuna_flows.surrogates.headed import HeadedSurrogate, expect
+from finetuna_flows.surrogates.sevennet_head import HEAD, SevenNetHead
 
 
-class SevenNetSurrogate:
+class SevenNetSurrogate(HeadedSurrogate[AtomGraphData]):
     """SevenNet with released weights: energy and forces, conservative, in single precision.
 
     Atoms beyond the cutoff from all others keep their own constant energy and feel no force.
@@ -51,6 +47,9 @@ class SevenNetSurrogate:
     SurrogateError
         If the weights cannot be had, or `modal` does not fit them.
     """
+
+    _network: AtomGraphSequential
+    _graph = AtomGraphData
 
     def __init__(
         self, model: str = "7net-mf-0", modal: str | None = "PBE", *, trust_checkpoint: bool = False
@@ -73,11 +72,6 @@ class SevenNetSurrogate:
     def head(self) -> tuple[str, ...]:
         """The two linear maps from an atom's scalar features to its energy."""
         return tuple(f"{module}.*" for module in HEAD)
-
-    def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
-        """All weights with their names."""
-        named: Iterable[tuple[str, Parameter]] = self._network.named_parameters()
-        return named
 
     def prepare(self, atoms: Atoms) -> AtomGraphData:
         """Make the graph of neighbours within the cutoff, 5 Å for the weights in the package.
@@ -102,28 +96,8 @@ class SevenNetSurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        output = self._network(_graph(prepared).clone())
+        output = self._network(expect(prepared, AtomGraphData, "prepare").clone())
         return output[key.PRED_TOTAL_ENERGY].reshape(()), output[key.PRED_FORCE]
-
-    def cache(self, prepared: object, free: Mask) -> HeadInput:
-        """What enters the head at a geometry, and its derivatives by the free components.
-
-        It costs about a quarter of what `evaluate` with its gradient in the weights does, for each
-        free component, but never more than for as many as there are scalars: 128 in the package's
-        weights.
-
-        Raises
-        ------
-        SurrogateError
-            If the weights have another readout than two linear maps, here and below.
-        """
-        return self._head.cache(_graph(prepared), free)
-
-    def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
-        """As `evaluate`, from what `cache` kept; zero forces where they were not."""
-        if not isinstance(cached, HeadInput):
-            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
-        return self._head.evaluate(cached)
 
     def shares_backbone(self, other: object) -> bool:
         """Whether `other` has the same model, level and weights below its head."""
@@ -134,66 +108,10 @@ class SevenNetSurrogate:
             and same_below_head(self, other)
         )
 
-    def pass_backbone(self, atoms: Atoms) -> BackbonePass:
-        """Pass a geometry through all below the head.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown.
-        """
-        return self._head.pass_backbone(self.prepare(atoms))
-
-    def predict_head(self, passed: object) -> Prediction:
-        """As `predict`, from what `pass_backbone` made."""
-        if not isinstance(passed, BackbonePass):
-            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
-        return _prediction(*self._head.predict(passed))
-
-    def features(self, atoms: Atoms, free: Mask) -> Features:
-        """Sum over the atoms of the scalars that enter the head: 128 in the package's weights.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown.
-        """
-        return self._head.features(self.prepare(atoms), free)
-
-    def last_layer_inputs(self, atoms: Atoms, free: Mask) -> Features:
-        """Sum over the atoms of what enters the last map, 64 numbers, as the energy weighs it.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown.
-        """
-        return self._head.last_layer_inputs(self.prepare(atoms), free)
-
-    def predict(self, atoms: Atoms) -> Prediction:
-        """Energy and forces at one geometry.
-
-        Raises
-        ------
-        SurrogateError
-            If an element is unknown.
-        """
-        return _prediction(*self.evaluate(self.prepare(atoms)))
-
     @cached_property
     def _head(self) -> SevenNetHead:
         """Made when it is asked for: a network with another readout predicts without."""
         return SevenNetHead(self._network)
-
-
-def _prediction(energy: Tensor, forces: Tensor) -> Prediction:
-    return Prediction(energy.item(), forces.detach().cpu().numpy().astype(np.float64))
-
-
-def _graph(prepared: object) -> AtomGraphData:
-    if not isinstance(prepared, AtomGraphData):
-        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-    return prepared
 
 
 def _load(model: str, *, trust_checkpoint: bool) -> AtomGraphSequential:

@@ -14,6 +14,7 @@ from torch import Tensor
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import Mask
 from finetuna_flows.records import Features
+from finetuna_flows.surrogates.headed import expect
 from finetuna_flows.surrogates.linear_pull import LinearPull
 from finetuna_flows.surrogates.slopes import slopes, to_features
 
@@ -119,14 +120,16 @@ class SevenNetHead:
             level={name: data[name] for name in (key.MODAL_ATTR,) if name in data},
         )
 
-    def predict(self, passed: BackbonePass) -> tuple[Tensor, Tensor]:
+    def predict(self, passed: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, by one pass backwards."""
+        passed = expect(passed, BackbonePass, "pass_backbone")
         energy, pull = self._pull(passed)
         (slope,) = torch.autograd.grad(passed.total, passed.displacement, pull, retain_graph=True)
         return energy, -slope
 
-    def evaluate(self, given: HeadInput) -> tuple[Tensor, Tensor]:
+    def evaluate(self, given: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the head's weights."""
+        given = expect(given, HeadInput, "cache")
         energy, pull = self._pull(given.passed)
         forces = pull.new_zeros(given.free.shape)
         return energy, forces.masked_scatter(given.free, -(given.slopes @ pull))

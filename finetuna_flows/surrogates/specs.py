@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
-from numbers import Integral
 from pathlib import Path
 
 from monty.json import MSONable
 
 from finetuna_flows.calculators import absolute, content_key
+from finetuna_flows.checks import check_integer, check_integers
 from finetuna_flows.protocols import Spec, Surrogate, TrainableSurrogate
 from finetuna_flows.settings import Settings
 from finetuna_flows.surrogates.library import read_model
@@ -82,9 +82,9 @@ class FairchemSpec(MSONable):
                 f"`model` is {self.model!r} and `task` is {self.task!r} but neither may be empty"
             )
         object.__setattr__(self, "model", _absolute(self.model))
-        _check_integer("charge", self.charge)
+        check_integers(self, "charge")
         if self.spin is not None:
-            _check_integer("spin", self.spin)
+            check_integers(self, "spin")
         if not -100 <= self.charge <= 100:
             raise ValueError(f"`charge` is {self.charge} but fairchem takes -100 to 100")
         if self.spin is not None and not 0 <= self.spin <= 100:
@@ -160,7 +160,7 @@ class ToySpec(MSONable):
     """Å; pairs farther apart do not interact."""
 
     def __post_init__(self) -> None:
-        _check_integer("seed", self.seed)
+        check_integers(self, "seed")
         if not self.cutoff > 0:
             raise ValueError(f"`cutoff` is {self.cutoff} but must be positive")
 
@@ -276,7 +276,7 @@ class PerturbedHeadSpec(MSONable):
     where CHGNet errs by 0.24 and the members' mean by 0.30; 0.1 gives 1.8 and ruins the mean."""
 
     def __post_init__(self) -> None:
-        _check_integer("seed", self.seed)
+        check_integers(self, "seed")
         if not self.scale > 0:
             raise ValueError(f"`scale` is {self.scale} but must be positive")
 
@@ -321,7 +321,7 @@ class EnsembleSpec(MSONable):
         with FINETUNA, 2026-11; ``benchmarks/calibration.py``), though their spread ranks the
         errors (0.96). A ResidualGPSpec errs by 0.9 of its own there.
         """
-        _check_integer("count", count)
+        check_integer("count", count)
         if scale is None:
             scale = 1.0 if isinstance(surrogate, SevenNetSpec) else PerturbedHeadSpec.scale
         return cls(tuple(PerturbedHeadSpec(surrogate, seed, scale) for seed in range(count)))
@@ -344,8 +344,3 @@ def _digest_of(model: str) -> str | None:
         return None
     with Path(model).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _check_integer(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"`{name}` is {value!r} but must be an integer")

@@ -17,6 +17,7 @@ from finetuna_flows.pairs import find_pairs
 from finetuna_flows.records import Features, Prediction
 from finetuna_flows.surrogates.backbone import same_below_head
 from finetuna_flows.surrogates.device import limit_threads
+from finetuna_flows.surrogates.headed import expect, to_prediction
 from finetuna_flows.surrogates.repulsion import envelope, zbl_energy
 
 N_ELEMENTS = len(chemical_symbols)
@@ -143,7 +144,7 @@ class ToySurrogate:
 
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
-        given = _input(prepared)
+        given = expect(prepared, ToyInput, "prepare")
         distances, kinds = given.vectors.norm(dim=1).requires_grad_(), given.kinds
         features = self._model.features(distances, *kinds).sum(dim=0)
         learned = self._model.read_out(features, len(given.numbers))
@@ -154,7 +155,7 @@ class ToySurrogate:
 
     def cache(self, prepared: object, free: Mask) -> ToyHeadInput:
         """What enters the head at a geometry, and its derivatives by the free components."""
-        given = _input(prepared)
+        given = expect(prepared, ToyInput, "prepare")
         n, places = len(given.numbers), torch.as_tensor(free)[:, :, None]
         distances = given.vectors.norm(dim=1).requires_grad_()
         energy = zbl_energy(distances, *given.kinds).sum()
@@ -174,8 +175,7 @@ class ToySurrogate:
 
     def evaluate_head(self, cached: object) -> tuple[Tensor, Tensor]:
         """As `evaluate`, from what `cache` kept; zero forces where they were not."""
-        if not isinstance(cached, ToyHeadInput):
-            raise TypeError(f"got a {type(cached).__name__} but needs what `cache` returns")
+        cached = expect(cached, ToyHeadInput, "cache")
         learned = self._model.read_out(cached.features, len(cached.forces) // 3)
         forces = cached.forces - self._model.head["weight"] @ cached.slopes
         return cached.energy + learned, forces.view(-1, 3)
@@ -194,10 +194,8 @@ class ToySurrogate:
 
     def predict_head(self, passed: object) -> Prediction:
         """As `predict`, from what `pass_backbone` made."""
-        if not isinstance(passed, ToyHeadInput):
-            raise TypeError(f"got a {type(passed).__name__} but needs what `pass_backbone` returns")
-        energy, forces = self.evaluate_head(passed)
-        return Prediction(energy.item(), forces.detach().numpy())
+        passed = expect(passed, ToyHeadInput, "pass_backbone")
+        return to_prediction(*self.evaluate_head(passed))
 
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Sum over the pairs of the 128 random features that the head weighs."""
@@ -217,14 +215,7 @@ class ToySurrogate:
         SurrogateError
             If two atoms are at the same place.
         """
-        energy, forces = self.evaluate(self.prepare(atoms))
-        return Prediction(energy.item(), forces.detach().numpy())
-
-
-def _input(prepared: object) -> ToyInput:
-    if not isinstance(prepared, ToyInput):
-        raise TypeError(f"got a {type(prepared).__name__} but needs what `prepare` returns")
-    return prepared
+        return to_prediction(*self.evaluate(self.prepare(atoms)))
 
 
 def _draw(rng: np.random.Generator, *shape: int, scale: float) -> Parameter:

@@ -133,6 +133,8 @@ def test_the_parent_is_never_asked_twice_for_one_geometry(optimizer: str, tmp_pa
             returns_to_best=True,
         )
     assert len(parent.asked) == len(set(parent.asked)) > 1
+    paid = [step for step in relaxation.labelled if step.label and step.label.wall_time > 0]
+    assert len(paid) == len(parent.asked) < len(relaxation.labelled)
     energies = [step.label.energy for step in relaxation.labelled if step.label]
     assert relaxation.stop_reason is StopReason.MAX_STEPS
     assert relaxation.energy is not None
