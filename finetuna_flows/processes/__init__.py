@@ -1,0 +1,1 @@
+"""Programs that are started, paused and ended, with all that they start themselves (Linux)."""

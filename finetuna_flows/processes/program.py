@@ -1,0 +1,180 @@
+"""A program under a guard: lines in, lines out, each with a deadline, and an end."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from finetuna_flows.processes.tree import ProcessState, descendants
+
+GRACE = 5.0
+"""Seconds that a program has to end when it is asked to, before it is killed."""
+LOOK = 0.5
+"""Seconds; how often a silent program is looked after."""
+
+
+class Program:
+    """A program in its own session, which never outlives this process.
+
+    Standard output is read line by line and copied to a file; standard error goes to a file.
+
+    Parameters
+    ----------
+    command
+        Words, not given to a shell.
+    directory
+        Where it runs.
+    output, errors
+        Names of the files in that directory; appended to.
+    environment
+        Variables in addition to those of this process.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        *,
+        output: str,
+        errors: str,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._copy = (directory / output).open("ab")
+        guard = [sys.executable, "-P", "-m", "finetuna_flows.processes.guard"]
+        with (directory / errors).open("ab") as stderr:
+            self._guard = subprocess.Popen(
+                [*guard, str(os.getpid()), str(GRACE), "--", *command],
+                cwd=directory,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **environment},
+                start_new_session=True,
+                bufsize=0,
+            )
+        self._pending = b""
+        self._lines: deque[str] = deque()
+        self._ended = False
+        for stream in (self._guard.stdin, self._guard.stdout):
+            if stream is not None:
+                os.set_blocking(stream.fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        """Of the guard; all that the program consists of is below it."""
+        return self._guard.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """128 + n if it was ended by signal n; None while it runs."""
+        return self._guard.poll()
+
+    def processes(self) -> list[ProcessState]:
+        """The program and all that it has started."""
+        return descendants(self.pid)
+
+    def read_line(self, silence: float) -> str | None:
+        """Return the next line without its end; None where the output has ended.
+
+        Raises
+        ------
+        TimeoutError
+            If none comes for `silence` seconds.
+        """
+        deadline = time.monotonic() + silence
+        while not self._lines and not self._ended:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no output for {silence:g} s")
+            self._exchange(b"", min(left, LOOK))
+        return self._lines.popleft() if self._lines else None
+
+    def write(self, text: str, patience: float) -> None:
+        """Write to standard input; what comes meanwhile is read, so that neither side waits.
+
+        A program that has ended takes nothing, which is no error: `read_line` tells it.
+
+        Raises
+        ------
+        TimeoutError
+            If it is not taken within `patience` seconds.
+        """
+        rest = text.encode()
+        deadline = time.monotonic() + patience
+        while rest and not self._ended:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"input was not taken within {patience:g} s")
+            rest = self._exchange(rest, LOOK)
+
+    def close_input(self) -> None:
+        """Let the program read the end of its input."""
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+
+    def wait(self, patience: float) -> int | None:
+        """Read to the end of the output; the exit code, or None if it has not ended by then."""
+        deadline = time.monotonic() + patience
+        while self.exit_code is None and time.monotonic() < deadline:
+            if self._ended:
+                time.sleep(0.005)
+            else:
+                self._exchange(b"", min(LOOK, max(0.0, deadline - time.monotonic())))
+        return self.exit_code
+
+    def stop(self) -> None:
+        """End it now: asked first, killed where that does not help; nothing of it is left."""
+        if self.exit_code is None:
+            self._guard.terminate()
+            try:
+                self._guard.wait(2 * GRACE)
+            except subprocess.TimeoutExpired:
+                self._guard.kill()
+                self._guard.wait()
+        for stream in (self._guard.stdin, self._guard.stdout, self._copy):
+            if stream is not None:
+                stream.close()
+        self._ended = True
+
+    def _exchange(self, rest: bytes, patience: float) -> bytes:
+        """Wait for one of the streams; read what there is, write what fits, return what did not."""
+        stdin, stdout = self._guard.stdin, self._guard.stdout
+        with selectors.DefaultSelector() as selector:
+            if stdout is not None and not self._ended:
+                selector.register(stdout, selectors.EVENT_READ)
+            if rest and stdin is not None:
+                selector.register(stdin, selectors.EVENT_WRITE)
+            ready = [key.fileobj for key, _ in selector.select(patience)]
+        if stdout in ready:
+            self._read()
+        elif not ready and self.exit_code is not None:
+            self._ended = True  # somebody else holds the stream; whatever came has been read
+        if rest and stdin in ready and stdin is not None:
+            try:
+                return rest[stdin.write(rest) or 0 :]
+            except BrokenPipeError:
+                return b""
+        return rest
+
+    def _read(self) -> None:
+        if self._guard.stdout is None:
+            return
+        chunk = self._guard.stdout.read(65536)
+        if chunk is None:
+            return
+        self._copy.write(chunk)
+        self._copy.flush()
+        self._pending += chunk
+        if not chunk:
+            self._ended = True
+            chunk, self._pending = self._pending, b""
+            if chunk:
+                self._lines.append(chunk.decode(errors="replace"))
+            return
+        *lines, self._pending = self._pending.split(b"\n")
+        self._lines += [line.decode(errors="replace") for line in lines]
