@@ -1,0 +1,26 @@
+"""The stand-in for VASP as tests use it, and the captures of the real one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+STAND_IN = Path(__file__).parent / "fakes" / "vasp.py"
+COMMAND = f"{sys.executable} {STAND_IN}"
+CAPTURES = Path(__file__).parents[2] / "shared" / "data" / "vasp_captures"
+
+captured = pytest.mark.skipif(not CAPTURES.exists(), reason=f"no captures in {CAPTURES}")
+
+
+@contextmanager
+def stand_in(command: str = COMMAND, **switches: str) -> Iterator[None]:
+    """VASP_COMMAND and the switches of the stand-in, without their prefix and in lower case."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VASP_COMMAND", command)
+        for name, value in switches.items():
+            patch.setenv(f"FAKE_VASP_{name.upper()}", value)
+        yield
