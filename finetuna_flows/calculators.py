@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ase.calculators.calculator import BaseCalculator
 
@@ -37,15 +38,7 @@ def load_calculator(target: str, arguments: Mapping[str, object]) -> BaseCalcula
     TypeError
         If the callable refuses `arguments` or returns something else than an ASE calculator.
     """
-    place, colon, name = target.rpartition(":")
-    if not (place and colon and name):
-        raise ValueError(
-            f"calculator is {target!r} but must be MODULE:CALLABLE or FILE.py:CALLABLE, "
-            "for example ase.calculators.emt:EMT"
-        )
-    factory = getattr(_module(place, target), name, None)
-    if not callable(factory):
-        raise ValueError(f"calculator is {target!r} but {place} has no callable {name!r}")
+    factory = load_callable(target)
     try:
         calculator: BaseCalculator = factory(**arguments)
     except TypeError as exc:
@@ -56,6 +49,26 @@ def load_calculator(target: str, arguments: Mapping[str, object]) -> BaseCalcula
             f"{target} returned a {type(calculator).__name__} but must return an ASE calculator"
         )
     return calculator
+
+
+def load_callable(target: str) -> Callable[..., Any]:
+    """What ``MODULE:CALLABLE`` or ``FILE.py:CALLABLE`` names.
+
+    Raises
+    ------
+    ValueError
+        If `target` is not of the form, or names nothing that can be called.
+    """
+    place, colon, name = target.rpartition(":")
+    if not (place and colon and name):
+        raise ValueError(
+            f"{target!r} must be MODULE:CALLABLE or FILE.py:CALLABLE, "
+            "for example ase.calculators.emt:EMT"
+        )
+    factory: Callable[..., Any] | None = getattr(_module(place, target), name, None)
+    if factory is None or not callable(factory):
+        raise ValueError(f"{target!r} cannot be used: {place} has no callable {name!r}")
+    return factory
 
 
 def known_elements(calculator: BaseCalculator) -> frozenset[str] | None:
@@ -77,14 +90,14 @@ def _module(place: str, target: str) -> ModuleType:
             return importlib.import_module(place)
         except ImportError as exc:
             raise ValueError(
-                f"calculator is {target!r} but module {place!r} cannot be imported: {exc}"
+                f"{target!r} cannot be used: module {place!r} cannot be imported: {exc}"
             ) from exc
     path = Path(place).expanduser().resolve()
     if not path.is_file():
-        raise ValueError(f"calculator is {target!r} but {path} is not a file")
+        raise ValueError(f"{target!r} cannot be used: {path} is not a file")
     spec = importlib.util.spec_from_file_location(f"calculator_file_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"calculator is {target!r} but {path} cannot be loaded as Python")
+        raise ValueError(f"{target!r} cannot be used: {path} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)

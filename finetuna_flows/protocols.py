@@ -240,6 +240,21 @@ class ParentCalculator(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparingParent(ParentCalculator, Protocol):
+    """A parent whose settings depend on the structure, and can be wrong for it."""
+
+    def prepare(self, atoms: Atoms) -> None:
+        """Work the settings out, which `level` then names; nothing is started.
+
+        Raises
+        ------
+        ParentError, ValueError
+            If this structure cannot be labelled with these settings.
+        """
+        ...
+
+
 class QueryCriterion(Protocol):
     """Decides whether the parent is asked; pure: same past, same answer."""
 

@@ -72,6 +72,8 @@ class Label:
     """Electronic iterations spent on this label; None where the engine does not say."""
     wall_time: float = 0.0
     """Seconds that the parent took."""
+    restarts: int = 0
+    """How often the engine crashed and was started again for this label."""
 
     def __post_init__(self) -> None:
         """Refuse what is not finite.

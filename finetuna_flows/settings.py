@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import Field
@@ -45,6 +46,17 @@ class Settings(BaseSettings):
 
     threads: int = Field(default=1, ge=1)
     """Threads of torch and of the linear algebra in one process."""
+
+    vasp_command: str | None = None
+    """How VASP is started: ``mpirun -n 16 vasp_std``. None: as ``VASP_COMMAND`` or
+    ``ASE_VASP_COMMAND`` in the environment say."""
+
+    vasp_silence: float = Field(default=3600.0, gt=0)
+    """Seconds without a word from VASP after which it counts as hung."""
+
+    vasp_pause: Literal["auto", "yes", "no"] = "auto"
+    """Whether the ranks of a kept VASP are stopped between labels: ``yes`` makes it an error where
+    that cannot be verified, ``auto`` a warning."""
 
     @classmethod
     def settings_customise_sources(

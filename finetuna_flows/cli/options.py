@@ -39,12 +39,16 @@ TunerArgs = Annotated[
 Parent = Annotated[
     str,
     typer.Option(
-        help="embedded, gpaw, tblite (each with :cold, :restart or :kept), emt, "
+        help="embedded, gpaw, tblite, vasp (each with :cold, :restart or :kept), emt, "
         "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE."
     ),
 ]
 ParentArgs = Annotated[
-    str | None, typer.Option(help="Arguments of an ase:, gpaw or tblite parent, as JSON.")
+    str | None,
+    typer.Option(
+        help="Arguments of an ase:, gpaw or tblite parent, or of VASP's input set, as JSON: "
+        '{"user_incar_settings": {"ENCUT": 400}}.'
+    ),
 ]
 Criterion = Annotated[
     str | None,

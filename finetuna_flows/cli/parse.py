@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from finetuna_flows.calculators import load_callable
 from finetuna_flows.finetuning.specs import (
     CurvatureSpec,
     GradientSpec,
@@ -19,7 +20,9 @@ from finetuna_flows.parents.specs import (
     Continuation,
     EmbeddedParentSpec,
     GpawParentSpec,
+    InputSetGenerator,
     TbliteParentSpec,
+    VaspParentSpec,
 )
 from finetuna_flows.protocols import ParentCalculator, Spec, Surrogate, TunerSpec
 from finetuna_flows.surrogates.specs import (
@@ -49,7 +52,7 @@ TUNERS: Mapping[str, Callable[..., TunerSpec]] = {
 
 
 def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
-    """``embedded``, ``gpaw``, ``tblite`` (``:cold``, ``:restart``, ``:kept``), ``emt``, ``ase:…``.
+    """What `options.Parent` lists.
 
     Raises
     ------
@@ -63,12 +66,28 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
     if kind in ENGINES and rest in ("", *Continuation):
         said = {"continuation": Continuation(rest)} if rest else {}
         return _made("--parent-args", ENGINES[kind], given, said)
+    if kind == "vasp" and rest in ("", *Continuation):
+        said = {"continuation": Continuation(rest)} if rest else {}
+        return VaspParentSpec(_input_set(given), **said)
     if words == "emt":
         return AseParentSpec("ase.calculators.emt:EMT", given)
     raise ValueError(
-        f"--parent is {words!r} but must be one of {', '.join(ENGINES)} (with :cold, :restart or "
-        ":kept behind it), emt, ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
+        f"--parent is {words!r} but must be one of {', '.join(ENGINES)}, vasp (with :cold, "
+        ":restart or :kept behind it), emt, ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
     )
+
+
+def _input_set(given: dict[str, Any]) -> InputSetGenerator:
+    """OC20's input set with the arguments of atomate2's generators, or another generator."""
+    from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+
+    target = given.pop("input_set_generator", None)
+    kind: Callable[..., InputSetGenerator] = OC20SetGenerator
+    if target is not None:
+        kind = load_callable(str(target))
+    if hasattr(kind, "__dataclass_fields__"):
+        return _made("--parent-args", kind, given, {})
+    return _clear("--parent-args", lambda: kind(**given))
 
 
 def parse_surrogate(words: str, arguments: str | None) -> Spec[Surrogate]:

@@ -19,6 +19,7 @@ from finetuna_flows.errors import CheckpointError
 from finetuna_flows.protocols import (
     CorrectableSurrogate,
     ParentCalculator,
+    PreparingParent,
     Spec,
     Surrogate,
 )
@@ -158,12 +159,14 @@ def check_specs(maker: Maker, *names: str) -> None:
 
 
 def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalculator) -> None:
-    """Refuse elements that the surrogate or the parent does not know.
+    """Refuse elements that the surrogate or the parent does not know, and settings that fail here.
 
     Raises
     ------
     ElementError
         Naming them, and what is known.
+    ParentError, ValueError
+        If the parent's settings do not suit the structure.
     """
     check_elements(
         atoms,
@@ -172,6 +175,8 @@ def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalcula
         surrogate_name=_name(surrogate),
         parent_name=parent.level,
     )
+    if isinstance(parent, PreparingParent):
+        parent.prepare(atoms)
 
 
 def _name(surrogate: Surrogate | None) -> str:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
 from monty.json import MSONable
 
 from finetuna_flows.calculators import absolute
 from finetuna_flows.protocols import ParentCalculator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymatgen.core import Structure
+    from pymatgen.io.vasp import VaspInput
 
 
 class Continuation(StrEnum):
@@ -139,6 +146,64 @@ class EmbeddedParentSpec(MSONable):
         from finetuna_flows.parents.embedded import build_embedded
 
         return build_embedded(self.engine, self.continuation)
+
+
+class InputSetGenerator(Protocol):
+    """What atomate2's generators do, whichever package they come from."""
+
+    @property
+    def user_incar_settings(self) -> Mapping[str, Any]:
+        """Tags that the user set himself."""
+        ...
+
+    def get_input_set(
+        self,
+        structure: Structure | None = None,
+        prev_dir: str | Path | None = None,
+        potcar_spec: bool = False,
+    ) -> VaspInput:
+        """Make INCAR, KPOINTS, POSCAR and POTCAR for a structure."""
+        ...
+
+
+@dataclass(frozen=True)
+class VaspParentSpec(MSONable):
+    """VASP by its own drivers; which program that is says the machine (`Settings.vasp_command`)."""
+
+    input_set_generator: InputSetGenerator = field(default_factory=lambda: _oc20())
+    """A generator of atomate2 or pymatgen. Tags that move atoms are replaced
+    (`parents.vasp_incar`); `user_incar_settings` that contradict a label are refused."""
+    continuation: Continuation = Continuation.KEPT
+    """``kept``: INTERACTIVE; ``restart``: from the last WAVECAR; ``cold``: from scratch."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "continuation", Continuation(self.continuation))
+        if not callable(getattr(self.input_set_generator, "get_input_set", None)):
+            raise TypeError(
+                f"`input_set_generator` is {self.input_set_generator!r} but must be a generator "
+                "of VASP input sets, such as atomate2's RelaxSetGenerator()"
+            )
+
+    @property
+    def set_name(self) -> str:
+        """Class of the generator."""
+        return type(self.input_set_generator).__name__
+
+    def build(self) -> ParentCalculator:
+        """Look for the command; VASP is started by the first label."""
+        if self.continuation is Continuation.KEPT:
+            from finetuna_flows.parents.vasp_interactive import InteractiveVasp
+
+            return InteractiveVasp(self)
+        from finetuna_flows.parents.vasp_fresh import FreshVasp
+
+        return FreshVasp(self)
+
+
+def _oc20() -> InputSetGenerator:
+    from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+
+    return OC20SetGenerator()
 
 
 def _refuse_unless_positive(name: str, value: float) -> None:

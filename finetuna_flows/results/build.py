@@ -217,6 +217,7 @@ def ledger(relaxation: Relaxation) -> tuple[LedgerEntry, ...]:
             fmax=fmax(label.forces, free),
             scf_cycles=label.scf_cycles,
             wall_time=label.wall_time,
+            restarts=label.restarts,
             replayed=step.replayed,
             predicted_energy=step.prediction.energy if step.prediction else None,
             predicted_fmax=fmax(step.prediction.forces, free) if step.prediction else None,

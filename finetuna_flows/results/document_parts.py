@@ -102,6 +102,8 @@ class LedgerEntry(Document):
     """Electronic iterations; None where the engine does not say."""
     wall_time: float
     """Seconds that the parent took."""
+    restarts: int = 0
+    """How often the engine crashed and was started again for this call."""
     replayed: bool
     """Whether the label was taken from the checkpoint of an earlier run."""
     predicted_energy: float | None

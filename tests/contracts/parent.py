@@ -31,6 +31,8 @@ class ParentContract:
     """eV/Å; between forces and central differences. None where differences cost too much."""
     difference = 1e-3
     """Å; of the central differences."""
+    keeps: frozenset[str] = frozenset()
+    """Folders that the parent is meant to leave where it was built."""
     closes_for_good = False
     """Whether the parent refuses to be used again after its exit."""
 
@@ -148,7 +150,7 @@ class ParentContract:
         with contextlib.chdir(elsewhere), parent:
             parent.label(atoms)
         assert list(elsewhere.iterdir()) == []
-        assert not [path for path in mine.iterdir() if path.is_dir()]
+        assert {path.name for path in mine.iterdir() if path.is_dir()} == self.keeps
         assert threading.active_count() == threads
         assert children() == processes
 

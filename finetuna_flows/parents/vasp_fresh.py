@@ -1,0 +1,143 @@
+"""A process of VASP for each label: from scratch (M1), or from the last wave functions (M2)."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from ase import Atoms
+
+from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp_files import OUTCAR, VASPRUN, FiledStep, read_vasprun
+from finetuna_flows.parents.vasp_inputs import VaspInputs
+from finetuna_flows.parents.vasp_parent import VaspParent
+from finetuna_flows.parents.vasp_run import (
+    END_PATIENCE,
+    VaspRun,
+    check_filed,
+    folders,
+    next_folder,
+)
+from finetuna_flows.parents.vasp_stream import IonicStep
+from finetuna_flows.records import Label
+
+logger = logging.getLogger(__name__)
+
+CARRIED = ("WAVECAR", "CHGCAR")
+"""What a label starts from and leaves to the next one."""
+FINISHED = b"General timing"
+"""OUTCAR says so at its end."""
+TAIL = 20_000
+"""Bytes of OUTCAR that hold it."""
+
+
+class FreshVasp(VaspParent):
+    """VASP started for each label; energies and forces are those of vasprun.xml.
+
+    M2 copies WAVECAR (and CHGCAR, where one is written) from the last label's folder, and deletes
+    it there once the new label is good, so that the disk holds one at a time. A run that goes on
+    after an interruption finds it.
+    """
+
+    def __init__(self, spec: VaspParentSpec) -> None:
+        super().__init__(spec)
+        self._source: Path | None = None
+        self._looked = spec.continuation is not Continuation.RESTART
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing runs between labels."""
+
+    def label(self, atoms: Atoms) -> Label:
+        """Energy E0, free energy F and raw forces; the files stay in ``vasp/NNNN``.
+
+        Raises
+        ------
+        ParentError
+            If VASP fails, does not converge, or leaves files that are cut off or disagree with its
+            output. Retryable where it ended without a complaint of its own.
+        """
+        started = time.perf_counter()
+        inputs = self._prepared(atoms)
+        source = self._files_to_start_from(inputs)
+        folder = next_folder(self._directory)
+        for name in CARRIED:
+            if source is not None and (source / name).exists():
+                shutil.copyfile(source / name, folder / name)
+        run = self._start(inputs, atoms, folder)
+        with run.alive():
+            step, filed = self._answer(run, inputs, atoms)
+        run.program.stop()
+        if self._spec.continuation is Continuation.RESTART:
+            self._keep(folder, source)
+        return Label(
+            energy=filed.energy,
+            forces=inputs.to_atoms(filed.forces),
+            free_energy=filed.free_energy,
+            scf_cycles=step.cycles,
+            wall_time=time.perf_counter() - started,
+        )
+
+    def _answer(
+        self, run: VaspRun, inputs: VaspInputs, atoms: Atoms
+    ) -> tuple[IonicStep, FiledStep]:
+        steps = list(run.steps())
+        if len(steps) != 1:
+            raise run.ended()
+        run.check_converged(steps[0])
+        code = run.program.wait(END_PATIENCE)
+        filed = read_vasprun(run.folder / VASPRUN)
+        cell = np.asarray(atoms.cell)
+        filed = replace(filed, positions=filed.positions @ cell)
+        check_filed(run, atoms.positions[inputs.order], cell, steps[0], filed)
+        if code != 0:
+            logger.warning(
+                "VASP in %s ended with exit code %s, but all its files are complete and agree",
+                run.folder,
+                code,
+            )
+        return steps[0], filed
+
+    def _files_to_start_from(self, inputs: VaspInputs) -> Path | None:
+        """The folder of the last label with wave functions of the same atoms, if there is one."""
+        if not self._looked:
+            self._looked = True
+            for folder in reversed(folders(self._directory)):
+                if _is_finished(folder) and _has_files(folder):
+                    self._source = folder
+                    break
+        if self._source is None or not inputs.fits_poscar(self._source / "POSCAR"):
+            return None
+        return self._source
+
+    def _keep(self, folder: Path, source: Path | None) -> None:
+        if not _has_files(folder):
+            logger.warning("VASP wrote no %s in %s; the next label is cold", CARRIED[0], folder)
+            return
+        self._source = folder
+        for name in CARRIED:
+            if source is not None:
+                (source / name).unlink(missing_ok=True)
+
+
+def _has_files(folder: Path) -> bool:
+    wave = folder / CARRIED[0]
+    return wave.exists() and wave.stat().st_size > 0
+
+
+def _is_finished(folder: Path) -> bool:
+    outcar = folder / OUTCAR
+    if not outcar.exists():
+        return False
+    with outcar.open("rb") as file:
+        file.seek(max(0, outcar.stat().st_size - TAIL))
+        return FINISHED in file.read()

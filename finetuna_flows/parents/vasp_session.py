@@ -1,0 +1,178 @@
+"""One interactive process of VASP, from its start to its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from finetuna_flows.parents.vasp_files import OUTCAR, Outcar
+from finetuna_flows.parents.vasp_inputs import VaspInputs
+from finetuna_flows.parents.vasp_run import VaspRun, check_filed
+from finetuna_flows.parents.vasp_stream import IonicStep
+from finetuna_flows.processes.ranks import RanksError
+
+logger = logging.getLogger(__name__)
+
+STOPCAR = "LABORT = .TRUE.\n"
+"""VASP ends within an electronic iteration; LSTOP would have it finish a whole label."""
+STOP_PATIENCE = 120.0
+"""Seconds for that iteration."""
+EOF_PATIENCE = 10.0
+"""Seconds for VASP to end when its input has ended."""
+
+
+class VaspSession:
+    """VASP that answers to one geometry after the other.
+
+    Parameters
+    ----------
+    run
+        Started with the first geometry in its POSCAR.
+    inputs
+        What it was started with.
+    pause
+        ``auto``, ``yes`` or ``no``; see `Settings.vasp_pause`.
+    """
+
+    def __init__(self, run: VaspRun, inputs: VaspInputs, pause: str) -> None:
+        self.inputs = inputs
+        self.paused_time = 0.0
+        """Seconds that the ranks have been stopped."""
+        self._run = run
+        self._outcar = Outcar(run.folder / OUTCAR)
+        self._pause = pause
+        self._paused_at: float | None = None
+        self._answers: list[tuple[Atoms, IonicStep]] = []
+        self._checked = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where it runs."""
+        return self._run.folder
+
+    def first(self, atoms: Atoms) -> IonicStep:
+        """The answer to the geometry that it was started with.
+
+        Raises
+        ------
+        ParentError
+            If VASP ends, is silent, does not converge or answers with nonsense; nothing of it is
+            left running then.
+        """
+        with self._run.alive():
+            return self._answer(atoms)
+
+    def next(self, atoms: Atoms) -> IonicStep:
+        """The answer to another geometry; raises as `first` does."""
+        with self._run.alive():
+            self.resume()
+            self._run.send(self.inputs.rows(atoms))
+            return self._answer(atoms)
+
+    def pause(self) -> None:
+        """Stop the ranks, and see that they are.
+
+        Raises
+        ------
+        ParentError
+            If they are not, and settings say that they must.
+        """
+        if self._pause == "no":
+            return
+        started = time.perf_counter()
+        with self._run.alive():
+            try:
+                self._run.ranks.stop()
+            except RanksError as exc:
+                self._run.ranks.resume_all()
+                if self._pause == "yes":
+                    raise self._run.failure(f"cannot be paused: {exc}") from exc
+                logger.warning("VASP goes on using its processors between labels: %s", exc)
+                self._pause = "no"
+            else:
+                self._paused_at = started
+
+    def resume(self) -> None:
+        """Let the ranks go on, and see that they do.
+
+        Raises
+        ------
+        ParentError
+            If one of them stays stopped.
+        """
+        if self._paused_at is None:
+            return
+        try:
+            self._run.ranks.resume()
+        except RanksError as exc:
+            raise self._run.failure(f"does not go on: {exc}", retryable=True) from exc
+        self.paused_time += time.perf_counter() - self._paused_at
+        self._paused_at = None
+
+    def close(self) -> None:
+        """Let VASP end by itself, and compare all its answers with OUTCAR.
+
+        STOPCAR makes it end after one more electronic iteration, which belongs to no label; the
+        end of its input, and then a signal, where that does not help.
+
+        Raises
+        ------
+        ParentError
+            If OUTCAR speaks of other positions, energies or forces than standard output did.
+        """
+        with self._run.alive():
+            self.resume()
+            self._end()
+        self.kill()
+        self._compare()
+
+    def kill(self) -> None:
+        """End it now."""
+        self._run.program.stop()
+
+    def _answer(self, atoms: Atoms) -> IonicStep:
+        step = self._run.answer()
+        if step is None:
+            raise self._run.ended()
+        expected = len(self._answers) + 1
+        if step.number != expected:
+            raise self._run.failure(
+                f"answered with its ionic step {step.number} where {expected} was due, so the "
+                "answer belongs to another geometry"
+            )
+        if step.forces is None:
+            raise self._run.failure("answered without forces")
+        self._run.check_converged(step)
+        self._answers.append((atoms.copy(), step))
+        self._compare()
+        return step
+
+    def _compare(self) -> None:
+        """Check answers against the ionic steps that OUTCAR holds by now, if VASP flushes it."""
+        for filed in self._outcar.new_steps():
+            if self._checked == len(self._answers):
+                return  # the step that VASP makes to end itself
+            atoms, step = self._answers[self._checked]
+            asked = atoms.positions[self.inputs.order]
+            check_filed(self._run, asked, np.asarray(atoms.cell), step, filed)
+            self._checked += 1
+
+    def _end(self) -> None:
+        atoms, _ = self._answers[-1] if self._answers else (self.inputs.structure, None)
+        (self.folder / "STOPCAR").write_text(STOPCAR)
+        program = self._run.program
+        deadline = time.monotonic() + STOP_PATIENCE
+        try:
+            program.write(self.inputs.rows(atoms), STOP_PATIENCE)
+            while (line := program.read_line(max(0.0, deadline - time.monotonic()))) is not None:
+                if self._run.stream.wants_positions(line):
+                    program.write(self.inputs.rows(atoms), STOP_PATIENCE)
+        except TimeoutError:
+            logger.warning("VASP in %s does not heed STOPCAR", self.folder)
+        program.close_input()
+        if program.wait(EOF_PATIENCE) is None:
+            logger.warning("VASP in %s does not end with its input; it is killed", self.folder)

@@ -1,0 +1,511 @@
+"""The drivers of VASP against the stand-in: cold (M1), restarted (M2), interactive (M3)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from emmet.core.tasks import TaskDoc
+from monty.json import MontyDecoder, MontyEncoder
+from numpy.testing import assert_allclose
+from pymatgen.io.vasp import Incar, Outcar, Poscar, Vasprun
+
+from finetuna_flows.errors import ParentError
+from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+from finetuna_flows.processes.tree import all_processes
+from finetuna_flows.protocols import ParentCalculator
+from finetuna_flows.records import Label
+from tests.contracts.parent import ParentContract, shaken
+from tests.vasp import COMMAND, stand_in
+
+# emmet and pymatgen warn of POTCARs that a stand-in does not need
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+EVERY = tuple(Continuation)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def command() -> Iterator[None]:
+    with stand_in():
+        yield
+
+
+@pytest.fixture(params=EVERY)
+def continuation(request: pytest.FixtureRequest) -> Continuation:
+    kind: Continuation = request.param
+    return kind
+
+
+@pytest.fixture
+def atoms() -> Atoms:
+    return ParentContract.geometry()
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path) -> Iterator[None]:
+    """No process may be left in the folder of a test."""
+    with contextlib.chdir(tmp_path):
+        yield
+    assert running_below(tmp_path) == []
+
+
+def running_below(folder: Path) -> list[int]:
+    return [each.pid for each in all_processes() if folder in _directory(each.pid).parents]
+
+
+def _directory(pid: int) -> Path:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return Path("/")
+
+
+def build(continuation: Continuation = Continuation.KEPT, **tags: object) -> ParentCalculator:
+    generator = OC20SetGenerator(user_incar_settings=tags)
+    return VaspParentSpec(generator, continuation).build()
+
+
+def labels(parent: ParentCalculator, atoms: Atoms, seeds: Sequence[int]) -> list[Label]:
+    with parent:
+        return [parent.label(shaken(atoms, seed=seed)) for seed in seeds]
+
+
+def emt(atoms: Atoms) -> Atoms:
+    """With the calculator of the stand-in; its energies are 10 eV per atom lower."""
+    copy: Atoms = atoms.copy()
+    copy.set_constraint()
+    copy.calc = EMT()
+    return copy
+
+
+def test_the_numbers_are_the_engines_in_our_order(continuation: Continuation, atoms: Atoms) -> None:
+    mixed = atoms[np.random.default_rng(1).permutation(len(atoms))]
+    (label,) = labels(build(continuation), mixed, [3])
+    truth = emt(shaken(mixed, seed=3))
+    n = len(mixed)
+    assert label.energy == pytest.approx(truth.get_potential_energy() - 10 * n, abs=1e-6)
+    assert label.free_energy == pytest.approx(label.energy - 1e-3 * n, abs=1e-6)
+    assert_allclose(label.forces, truth.get_forces(), atol=2e-7)
+
+
+def test_what_is_kept_saves_cycles(atoms: Atoms) -> None:
+    counts = {
+        kind: [label.scf_cycles for label in labels(build(kind), atoms, range(3))] for kind in EVERY
+    }
+    cold, restart, kept = (counts[kind] for kind in EVERY)
+    assert cold[0] == restart[0] == kept[0]
+    assert restart[1:] == kept[1:]
+    assert max(c or 0 for c in kept[1:]) < min(c or 0 for c in cold)
+
+
+def test_cycles_are_those_of_outcar(continuation: Continuation, atoms: Atoms) -> None:
+    total = sum(label.scf_cycles or 0 for label in labels(build(continuation), atoms, range(3)))
+    filed = [file.read_text().count("Iteration") for file in Path("vasp").glob("*/OUTCAR")]
+    shutdown = 1 if continuation is Continuation.KEPT else 0
+    assert sum(filed) == total + shutdown
+
+
+def test_the_inputs_are_those_of_oc20(continuation: Continuation, atoms: Atoms) -> None:
+    labels(build(continuation), atoms, [0])
+    incar = Incar.from_file("vasp/0000/INCAR")
+    assert (incar["ENCUT"], incar["GGA"], incar["ISYM"]) == (350, "Rp", 0)
+    assert incar["IBRION"] == -1
+    assert incar["NSW"] == (2000 if continuation is Continuation.KEPT else 0)
+    poscar = Poscar.from_file("vasp/0000/POSCAR", check_for_potcar=False)
+    assert poscar.selective_dynamics is None
+    assert "8 9 1" in Path("vasp/0000/KPOINTS").read_text()
+
+
+def test_folders_are_accepted_by_atomate2s_parser(continuation: Continuation, atoms: Atoms) -> None:
+    made = labels(build(continuation), atoms, [0, 1])
+    for folder, label in zip(sorted(Path("vasp").iterdir()), made, strict=False):
+        doc = TaskDoc.from_directory(folder)
+        assert doc.calcs_reversed is not None
+        assert doc.output is not None
+        first = doc.calcs_reversed[-1].output.ionic_steps[0]  # type: ignore[union-attr, index]
+        assert first.e_0_energy == pytest.approx(label.energy, abs=1e-6)
+
+
+def test_the_next_run_goes_on_from_the_last_wave_functions(atoms: Atoms) -> None:
+    (first,) = labels(build(Continuation.RESTART), atoms, [0])
+    (second,) = labels(build(Continuation.RESTART), atoms, [1])
+    assert (second.scf_cycles or 0) < (first.scf_cycles or 0)
+    kept = [
+        folder.name for folder in sorted(Path("vasp").iterdir()) if (folder / "WAVECAR").exists()
+    ]
+    assert kept == ["0001"]
+
+
+def test_wave_functions_of_other_atoms_are_left_alone(atoms: Atoms) -> None:
+    labels(build(Continuation.RESTART), atoms, [0])
+    other = atoms.copy()
+    other.symbols[0] = "Ag"
+    (second,) = labels(build(Continuation.RESTART), other, [1])
+    (cold,) = labels(build(Continuation.COLD), other, [1])
+    assert second.scf_cycles == cold.scf_cycles
+
+
+def test_wave_functions_of_a_run_that_was_cut_off_are_left_alone(atoms: Atoms) -> None:
+    labels(build(Continuation.RESTART), atoms, [0])
+    outcar = Path("vasp/0000/OUTCAR")
+    outcar.write_text(outcar.read_text()[:2000])
+    (second,) = labels(build(Continuation.RESTART), atoms, [1])
+    assert not Path("vasp/0001/WAVECAR").samefile("vasp/0000/WAVECAR")
+    (cold,) = labels(build(Continuation.COLD), atoms, [1])
+    assert second.scf_cycles == cold.scf_cycles
+
+
+@pytest.mark.parametrize("version", ["5.4.4.18Apr17-6-g9f103f2a35", "6.4.0", "6.4.1", "6.5.1"])
+def test_both_dialects_and_their_ends(version: str, atoms: Atoms) -> None:
+    with stand_in(version=version):
+        made = labels(build(), atoms, range(3))
+    truth = emt(shaken(atoms, seed=2)).get_forces()
+    assert_allclose(made[2].forces, truth, atol=2e-7)
+    said = Path("vasp/0000/vasp.out").read_text()
+    assert ("POSITIONS: read from stdin" in said) is (version < "6.4.1")
+    assert "hard stop encountered" in said
+    assert "General timing" in Path("vasp/0000/OUTCAR").read_text()
+    assert len(Vasprun("vasp/0000/vasprun.xml", parse_potcar_file=False).ionic_steps) == 4
+
+
+def test_spin(continuation: Continuation, atoms: Atoms) -> None:
+    moments = np.linspace(0, 1, len(atoms))
+    atoms.set_initial_magnetic_moments(moments)
+    made = labels(build(continuation, ISPIN=2), atoms, range(2))
+    assert_allclose(made[1].forces, emt(shaken(atoms, seed=1)).get_forces(), atol=2e-7)
+    poscar = Poscar.from_file("vasp/0000/POSCAR", check_for_potcar=False)
+    magmom = dict(zip(moments.round(3), atoms.symbols, strict=True))
+    given = Incar.from_file("vasp/0000/INCAR")["MAGMOM"]
+    assert [magmom[np.round(each, 3)] for each in given] == [
+        site.specie.symbol for site in poscar.structure
+    ]
+    assert "mag=" in Path("vasp/0000/vasp.out").read_text()
+
+
+def test_a_build_that_does_not_flush_its_files_is_no_trouble(atoms: Atoms) -> None:
+    with stand_in(buffer="files"):
+        made = labels(build(), atoms, range(3))
+    assert_allclose(made[1].forces, emt(shaken(atoms, seed=1)).get_forces(), atol=2e-7)
+
+
+def test_a_build_that_does_not_flush_its_output_is_named(
+    atoms: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "1")
+    with (
+        stand_in(buffer="block"),
+        build() as parent,
+        pytest.raises(ParentError, match=r"no output for 1 s .*not flushed"),
+    ):
+        parent.label(atoms)
+
+
+CRASHES = {
+    "die0": "ended by itself with exit code 0",
+    "die": "ended by itself with exit code 1",
+    "kill": "ended by signal 9",
+}
+WRONG = {
+    "zpotrf": ("ZPOTRF", False),
+    "unconverged": ("not self-consistent after NELM = 60", False),
+}
+IN_FORCES = {
+    "nan": "is no|not finite",
+    "stars": r"where '\*+' is no number",
+    "atoms": "printed 8 forces for 9 atoms",
+    "stale": "ionic step 1 where 2 was due",
+    "wrong_positions": "filed positions that differ",
+}
+
+
+@pytest.mark.parametrize("fault", CRASHES)
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.RESTART])
+def test_a_crash_is_told_and_may_be_tried_again(
+    kind: Continuation, fault: str, atoms: Atoms, tmp_path: Path
+) -> None:
+    with stand_in(fault=f"{fault}@2", counter=str(tmp_path)), build(kind) as parent:
+        parent.label(atoms)
+        with pytest.raises(ParentError, match=CRASHES[fault]) as caught:
+            parent.label(shaken(atoms, seed=1))
+        assert caught.value.retryable
+        assert re.search(r"last words: .*(DAV|RMM): +\d", str(caught.value))
+        again = parent.label(shaken(atoms, seed=1))
+    assert_allclose(again.forces, emt(shaken(atoms, seed=1)).get_forces(), atol=2e-7)
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_what_vasp_complains_of_itself_is_not_tried_again(
+    continuation: Continuation, fault: str, atoms: Atoms
+) -> None:
+    words, retryable = WRONG[fault]
+    with stand_in(fault=f"{fault}@1"), build(continuation) as parent:
+        with pytest.raises(ParentError, match=words) as caught:
+            parent.label(atoms)
+        assert caught.value.retryable is retryable
+
+
+@pytest.mark.parametrize("fault", IN_FORCES)
+def test_an_interactive_answer_that_is_nonsense_is_refused(fault: str, atoms: Atoms) -> None:
+    with stand_in(fault=f"{fault}@2"), build() as parent:
+        parent.label(atoms)
+        with pytest.raises(ParentError, match=IN_FORCES[fault]) as caught:
+            parent.label(shaken(atoms, seed=1))
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("truncate", "cut off or damaged"), ("nan", "not finite|no number"), ("atoms", "forces|rows")],
+)
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.RESTART])
+def test_a_vasprun_that_is_nonsense_is_refused(
+    kind: Continuation, fault: str, words: str, atoms: Atoms
+) -> None:
+    with (
+        stand_in(fault=f"{fault}@1"),
+        build(kind) as parent,
+        pytest.raises(ParentError, match=words),
+    ):
+        parent.label(atoms)
+
+
+def test_files_of_other_positions_are_refused(atoms: Atoms) -> None:
+    with (
+        stand_in(fault="wrong_positions@1"),
+        build(Continuation.COLD) as parent,
+        pytest.raises(ParentError, match="filed positions that differ by"),
+    ):
+        parent.label(atoms)
+
+
+def test_silence_has_a_deadline(
+    continuation: Continuation, atoms: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "1")
+    words = r"no output for 1 s \(FINETUNA_FLOWS_VASP_SILENCE\)"
+    with (
+        stand_in(fault="silent@1"),
+        build(continuation) as parent,
+        pytest.raises(ParentError, match=words),
+    ):
+        parent.label(atoms)
+
+
+@pytest.mark.parametrize("fault", [*CRASHES, "silent"])
+def test_a_crashed_process_is_started_again_once(
+    fault: str, atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "1")
+    with stand_in(fault=f"{fault}@3", fault_file=str(tmp_path / "happened")):
+        made = labels(build(), atoms, range(4))
+    plain = labels(build(), atoms, range(4))
+    assert [label.restarts for label in made] == [0, 0, 1, 0]
+    for label, other in zip(made, plain, strict=True):
+        assert_allclose(label.forces, other.forces, atol=2e-7)
+    assert (made[2].scf_cycles or 0) > (plain[2].scf_cycles or 0)
+    again = Poscar.from_file("vasp/0001/POSCAR", check_for_potcar=False).structure
+    last = shaken(atoms, seed=1).get_scaled_positions(wrap=False)
+    assert_allclose(np.sort(again.frac_coords, axis=0), np.sort(last, axis=0), atol=1e-9)
+
+
+def test_the_second_crash_ends_it(atoms: Atoms) -> None:
+    with stand_in(fault="kill@2"), build() as parent:
+        parent.label(atoms)
+        with pytest.raises(ParentError, match="signal 9") as caught:
+            parent.label(shaken(atoms, seed=1))
+    assert caught.value.retryable
+    assert [folder.name for folder in sorted(Path("vasp").iterdir())] == ["0000", "0001"]
+
+
+def test_a_process_that_was_started_again_must_say_the_same(atoms: Atoms, tmp_path: Path) -> None:
+    """Another electronic state after the crash."""
+    engine = tmp_path / "engine.py"
+    engine.write_text(
+        "from pathlib import Path\nfrom ase.calculators.emt import EMT\n\n\n"
+        "class Shifted(EMT):\n"
+        "    def calculate(self, *args, **kwargs):\n"
+        "        super().calculate(*args, **kwargs)\n"
+        "        for name in ('energy', 'free_energy', 'energies'):\n"
+        "            self.results[name] = self.results[name] + 0.1\n\n\n"
+        "def make():\n"
+        f"    return Shifted() if Path({str(tmp_path / 'happened')!r}).exists() else EMT()\n"
+    )
+    switches = {"fault": "kill@2", "fault_file": str(tmp_path / "happened")}
+    with stand_in(calculator=f"{engine}:make", **switches), build() as parent:
+        parent.label(atoms)
+        with pytest.raises(ParentError, match="another electronic state"):
+            parent.label(shaken(atoms, seed=1))
+
+
+def test_ranks_are_stopped_between_labels_and_go_on(atoms: Atoms) -> None:
+    with stand_in(ranks="3"), build() as parent:
+        for seed in range(2):
+            parent.label(shaken(atoms, seed=seed))
+            ranks = parent._session._run.ranks  # type: ignore[attr-defined]
+            states = ranks.find()
+            assert {each.state for each in states} == {"T"}
+            time.sleep(0.2)
+            assert [each.cpu for each in ranks.find()] == [each.cpu for each in states]
+        assert parent.paused_time > 0.2  # type: ignore[attr-defined]
+
+
+def test_pausing_can_be_switched_off(atoms: Atoms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_PAUSE", "no")
+    with stand_in(ranks="2"), build() as parent:
+        parent.label(atoms)
+        ranks = parent._session._run.ranks  # type: ignore[attr-defined]
+        assert "T" not in {each.state for each in ranks.find()}
+
+
+@pytest.mark.parametrize("pause", ["auto", "yes"])
+def test_ranks_that_cannot_be_seen_are_not_taken_for_stopped(
+    pause: str,
+    atoms: Atoms,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Under srun on other nodes: here a launcher of that name hides what it starts."""
+    srun = tmp_path / "srun"
+    shutil.copyfile("/bin/sh", srun)
+    srun.chmod(0o755)
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_PAUSE", pause)
+    command = f"{srun} -c 'env -u FINETUNA_FLOWS_PROGRAM {COMMAND}; exit'"
+    with stand_in(command), build() as parent:
+        if pause == "yes":
+            with pytest.raises(ParentError, match="cannot be paused"):
+                parent.label(atoms)
+            return
+        with caplog.at_level(logging.WARNING):
+            parent.label(atoms)
+            parent.label(shaken(atoms, seed=1))
+    assert [record.message[:40] for record in caplog.records] == [
+        "VASP goes on using its processors betwee"
+    ]
+
+
+def test_changed_atoms_are_refused_with_what_to_do(atoms: Atoms) -> None:
+    larger, other = atoms.copy(), atoms.copy()
+    larger.set_cell(atoms.cell * 1.01)
+    other.symbols[0] = "Ag"
+    with build() as parent:
+        parent.label(atoms)
+        for changed in (larger, other, atoms[1:]):
+            with pytest.raises(ParentError, match="take continuation 'cold' or 'restart'"):
+                parent.label(changed)
+        parent.label(shaken(atoms, seed=1))
+
+
+def test_another_structure_is_no_trouble_where_a_process_is_fresh(atoms: Atoms) -> None:
+    with build(Continuation.COLD) as parent:
+        parent.label(atoms)
+        label = parent.label(atoms[1:])
+    assert_allclose(label.forces, emt(atoms[1:]).get_forces(), atol=2e-7)
+
+
+def test_atoms_that_leave_the_cell_are_not_wrapped(atoms: Atoms) -> None:
+    moved = atoms.copy()
+    moved.positions += atoms.cell[0] * 1.3
+    (inside,) = labels(build(), atoms, [0])
+    with build() as parent:
+        parent.label(moved)
+        label = parent.label(shaken(moved, seed=0))
+    assert_allclose(label.forces, inside.forces, atol=1e-6)
+
+
+OWNER = """
+import logging, sys
+from tests.contracts.parent import ParentContract
+from finetuna_flows.parents.specs import VaspParentSpec
+parent = VaspParentSpec().build()
+with parent:
+    parent.label(ParentContract.geometry())
+    print("labelled", flush=True)
+    input()
+"""
+
+
+def test_a_killed_job_leaves_no_rank(tmp_path: Path) -> None:
+    """Killed while the ranks are stopped."""
+    with stand_in(ranks="3"):
+        owner = subprocess.Popen(
+            [sys.executable, "-c", OWNER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"labelled\n"
+        assert len(running_below(tmp_path)) >= 3
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while running_below(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_error_of_the_learner_ends_vasp_at_once(atoms: Atoms) -> None:
+    started = time.monotonic()
+    with contextlib.suppress(RuntimeError), build() as parent:
+        parent.label(atoms)
+        started = time.monotonic()
+        raise RuntimeError
+    assert time.monotonic() - started < 4
+    assert "hard stop" not in Path("vasp/0000/vasp.out").read_text()
+
+
+def test_the_level_is_known_once_the_structure_is(atoms: Atoms) -> None:
+    parent = build(ENCUT=400, ISPIN=2)
+    assert parent.level == "VASP, OC20SetGenerator"
+    parent.prepare(atoms)  # type: ignore[attr-defined]
+    assert parent.level == (
+        "VASP RPBE, 400 eV, ISMEAR 1 of 0.2 eV, spin, 8×9×1 Monkhorst k-points, PAW Cu O"
+    )
+    assert {"Cu", "Pt"} <= (parent.elements or frozenset())
+
+
+def test_a_molecule_without_a_box_is_refused(continuation: Continuation) -> None:
+    with build(continuation) as parent, pytest.raises(ParentError, match="needs 3; put the"):
+        parent.label(molecule("H2O"))
+
+
+def test_the_outcar_is_pymatgens(atoms: Atoms) -> None:
+    labels(build(), atoms, range(2))
+    assert Outcar("vasp/0000/OUTCAR").data is not None
+
+
+def test_the_command_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VASP_COMMAND", "ASE_VASP_COMMAND"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ParentError, match="no command starts VASP; set VASP_COMMAND"):
+        build()
+    monkeypatch.setenv("ASE_VASP_COMMAND", "mpirun_of_nobody -n 4 vasp_std")
+    with pytest.raises(ParentError, match="'mpirun_of_nobody' is no program here"):
+        build()
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_COMMAND", COMMAND)
+    build()
+
+
+def test_the_spec_survives_json_and_names_its_set() -> None:
+    spec = VaspParentSpec(OC20SetGenerator(user_incar_settings={"ENCUT": 400}), Continuation.COLD)
+    again = json.loads(json.dumps(spec, cls=MontyEncoder), cls=MontyDecoder)
+    assert again == spec
+    assert again.input_set_generator.user_incar_settings == {"ENCUT": 400}
+    with pytest.raises(TypeError, match="must be a generator of VASP input sets"):
+        VaspParentSpec({"ENCUT": 400})  # type: ignore[arg-type]

@@ -1,0 +1,163 @@
+"""OC20's input set, and the settings of a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import fcc111
+from monty.json import MontyDecoder, MontyEncoder
+from numpy.typing import ArrayLike
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.vasp import Incar, Kpoints, Poscar
+
+from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp_inputs import make_inputs
+from finetuna_flows.parents.vasp_sets import OC20SetGenerator, VaspFolder
+from tests.contracts.parent import ParentContract
+from tests.vasp import CAPTURES, captured
+
+
+def structure(cell: ArrayLike) -> Structure:
+    return Structure(Lattice(cell), ["Cu"], [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("cell", "grid"),
+    [
+        (np.diag([8.0, 10.0, 30.0]), (5, 4, 1)),
+        (np.diag([90.0, 81.0, 5.0]), (1, 1, 1)),
+        ([[7.7, 0, 0], [3.85, 6.67, 0], [0, 0, 25]], (5, 6, 1)),  # not by lengths, which are equal
+        ([[-8.0, 0, 0], [0, -10.0, 0], [0, 0, 30]], (5, 4, 1)),
+    ],
+)
+def test_kpoints_go_by_the_largest_component(cell: ArrayLike, grid: tuple[int, int, int]) -> None:
+    kpoints = OC20SetGenerator().get_input_set(structure(cell), potcar_spec=True).kpoints
+    assert kpoints is not None
+    assert kpoints.kpts[0] == grid
+    assert kpoints.style is Kpoints.supported_modes.Monkhorst
+
+
+def test_tags_are_oc20s_and_no_more() -> None:
+    incar = OC20SetGenerator().get_input_set(structure(np.eye(3) * 8), potcar_spec=True).incar
+    assert dict(incar) == dict(
+        Incar.from_str(
+            "IBRION=2\nNSW=2000\nISIF=0\nISPIN=1\nISYM=0\nLREAL=Auto\nEDIFFG=-0.03\n"
+            "SYMPREC=1e-10\nENCUT=350.0\nLAECHG=.FALSE.\nLWAVE=.FALSE.\nNCORE=4\nGGA=RP"
+        )
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*POTCARs.*")
+def test_users_tags_points_and_potcars_win() -> None:
+    generator = OC20SetGenerator(
+        user_incar_settings={"ENCUT": 450, "NCORE": None},
+        user_kpoints_settings=Kpoints.gamma_automatic((3, 3, 1)),  # type: ignore[arg-type]  # taken
+        user_potcar_settings={"Cu": "Cu_pv"},
+    )
+    made = generator.get_input_set(structure(np.eye(3) * 8), potcar_spec=True)
+    assert made.incar["ENCUT"] == 450
+    assert "NCORE" not in made.incar
+    assert made.kpoints is not None
+    assert made.kpoints.kpts[0] == (3, 3, 1)
+    assert made.potcar == "Cu_pv"
+
+
+def test_moments_reach_a_spin_polarised_set_alone() -> None:
+    cell = structure(np.eye(3) * 8)
+    cell.add_site_property("magmom", [2.5])
+    made = OC20SetGenerator(user_incar_settings={"ISPIN": 2})
+    assert made.get_input_set(cell, potcar_spec=True).incar["MAGMOM"] == [2.5]
+    assert "MAGMOM" not in OC20SetGenerator().get_input_set(cell, potcar_spec=True).incar
+
+
+def test_asking_a_set_leaves_the_spec_as_it_is() -> None:
+    spec = VaspParentSpec()
+    before = json.dumps(spec, cls=MontyEncoder)
+    make_inputs(
+        spec.input_set_generator, ParentContract.geometry(), spec.continuation, potcar=False
+    )
+    assert json.dumps(spec, cls=MontyEncoder) == before
+
+
+def test_potcars_are_the_smallest_that_there_are() -> None:
+    potcars = OC20SetGenerator().config_dict["POTCAR"]
+    assert [potcars[el] for el in ("H", "Cu", "Pt", "Zr", "Ca", "Nb")] == [
+        "H", "Cu", "Pt", "Zr_sv", "Ca_pv", "Nb_pv",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def atoms() -> Atoms:
+    return ParentContract.geometry()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, atoms: Atoms) -> Path:
+    """Of a relaxation, as a user has it; oxygen first, copper in two groups."""
+    mixed = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    made = tmp_path / "inputs"
+    made.mkdir()
+    Poscar(
+        Structure(np.asarray(mixed.cell), list(mixed.symbols), mixed.get_scaled_positions())
+    ).write_file(made / "POSCAR")
+    (made / "INCAR").write_text(
+        "ENCUT = 420 ! eV\nGGA = PE; IBRION = 2\nNSW = 99\nEDIFFG = -0.02\n"
+    )
+    Kpoints.gamma_automatic((3, 3, 1)).write_file(str(made / "KPOINTS"))
+    return made
+
+
+def test_a_folder_is_taken_as_it_is(folder: Path, atoms: Atoms) -> None:
+    settings = VaspFolder(str(folder))
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    inputs = make_inputs(settings, own, Continuation.KEPT, potcar=False)
+    assert inputs.incar["ENCUT"] == 420
+    assert inputs.incar["NSW"] == 2000
+    assert inputs.order.tolist() == list(range(9))
+    assert inputs.level == (
+        "VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
+    )
+    assert settings.fmax == 0.02
+    assert settings.get_input_set(potcar_spec=True).incar["NSW"] == 99
+
+
+def test_a_folder_holds_for_its_own_structure(folder: Path, atoms: Atoms) -> None:
+    settings = VaspFolder(str(folder))
+    for other in (atoms, fcc111("Cu", (1, 1, 1), vacuum=5, periodic=True)):
+        with pytest.raises(ValueError, match="other atoms, or another order, than POSCAR in"):
+            make_inputs(settings, other, Continuation.COLD, potcar=False)
+
+
+def test_a_folder_is_remembered_whole_and_known_by_its_content(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    settings = VaspFolder("inputs")
+    assert settings.folder == str(folder.resolve())
+    again = json.loads(json.dumps(settings, cls=MontyEncoder), cls=MontyDecoder)
+    assert again == settings
+    before = settings.fingerprint()
+    (folder / "KPOINTS").unlink()
+    assert settings.fingerprint() != before
+
+
+def test_what_a_folder_lacks_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no INCAR but must hold INCAR, POSCAR and POTCAR"):
+        VaspFolder(str(tmp_path))
+    (folder / "INCAR").write_text("IBRION = 0\nNSW = 1000\n")
+    with pytest.raises(ValueError, match="IBRION is 0 but must be one of"):
+        VaspFolder(str(folder))
+
+
+@pytest.mark.shared_data
+@captured
+def test_the_folder_of_a_real_relaxation(tmp_path: Path) -> None:
+    source = CAPTURES / "custodian/tests/files/max_force"
+    settings = VaspFolder(str(source))
+    made = settings.get_input_set(potcar_spec=True)
+    assert len(made.poscar.structure) == 120
+    assert settings.said_incar.items() <= settings.incar.items()
