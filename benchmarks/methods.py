@@ -26,6 +26,7 @@ from maggma.stores import MemoryStore
 
 from finetuna_flows.calculators import load_calculator
 from finetuna_flows.cli.words import Words
+from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.relaxation.limits import Limits
@@ -84,6 +85,8 @@ def relaxations(
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
     store.connect()
     for maker in words.makers(methods):
+        if not isinstance(maker, RelaxMaker):
+            raise TypeError(f"method {maker.name} asks no parent but must ask the system's own")
         maker.parent = system.parent
         ((_, response),) = run_in_folders(maker.make(system.atoms), store, folder)
         if isinstance(response, Exception):

@@ -21,7 +21,8 @@ Imports point downwards only, and siblings do not see each other::
 
     cli → flows → (results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → history → records → pairs → (geometry | calculators | reasons | checks)
+        → protocols → history → records → pairs → vasp
+        → (processes | geometry | calculators | reasons | checks)
         → settings → errors
 """
 
@@ -32,24 +33,30 @@ if TYPE_CHECKING:
     from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
     from finetuna_flows.flows.compare import CompareMaker
     from finetuna_flows.flows.finetune import FineTuneMaker
+    from finetuna_flows.flows.imported import ImportedRelaxMaker
     from finetuna_flows.flows.relax import OnlineRelaxMaker
+    from finetuna_flows.flows.vasp_cg import VaspCgMaker
     from finetuna_flows.relaxation.tail import Tail
 
 __all__ = [
     "CompareMaker",
     "FineTuneMaker",
+    "ImportedRelaxMaker",
     "OnlineRelaxMaker",
     "ParentRelaxMaker",
     "Tail",
+    "VaspCgMaker",
     "WarmStartMaker",
 ]
 
 _HOMES = {
     "CompareMaker": "finetuna_flows.flows.compare",
     "FineTuneMaker": "finetuna_flows.flows.finetune",
+    "ImportedRelaxMaker": "finetuna_flows.flows.imported",
     "OnlineRelaxMaker": "finetuna_flows.flows.relax",
     "ParentRelaxMaker": "finetuna_flows.flows.baselines",
     "Tail": "finetuna_flows.relaxation.tail",
+    "VaspCgMaker": "finetuna_flows.flows.vasp_cg",
     "WarmStartMaker": "finetuna_flows.flows.baselines",
 }
 

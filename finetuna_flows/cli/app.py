@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finetuna_flows.cli import compare, doctor, finetune, models, query, relax
+from finetuna_flows.cli import compare, doctor, finetune, import_, models, query, relax
 
 app = typer.Typer(
     name="finetuna-flows",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("relax")(relax.relax)
 app.command("compare")(compare.compare)
+app.command("import")(import_.import_relaxations)
 app.command("finetune")(finetune.finetune)
 app.command("models")(models.models)
 app.command("list")(query.list_relaxations)

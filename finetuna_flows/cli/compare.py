@@ -11,7 +11,7 @@ from rich.console import Console
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import exit_code, open_store, run_flow
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs
+from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs, sources
 from finetuna_flows.cli.relax import print_json, print_spec
 from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
@@ -21,18 +21,19 @@ from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 
 
 def compare(
-    structures: options.Structures,
+    structures: options.Structures = None,
     methods: options.Methods = "online,BFGS",
     reference: options.Reference = None,
     surrogate: options.Surrogate = None,
     surrogate_args: options.SurrogateArgs = None,
     tuner: options.Tuner = None,
     tuner_args: options.TunerArgs = None,
-    parent: options.Parent = "embedded",
+    parent: options.Parent = None,
     parent_args: options.ParentArgs = None,
+    vasp_inputs: options.VaspInputs = None,
     criterion: options.Criterion = None,
     optimizer: options.Optimizer = None,
-    fmax: options.Fmax = 0.03,
+    fmax: options.Fmax = None,
     max_steps: options.MaxSteps = 2000,
     max_calls: options.MaxCalls = None,
     max_time: options.MaxTime = None,
@@ -65,10 +66,13 @@ def compare(
             fmax=fmax,
             limits=Limits(max_steps, max_calls, max_time),
             tags=tuple(tag or ()),
+            vasp_inputs=vasp_inputs,
         )
         makers = words.makers(methods.split(","))
         maker = CompareMaker(makers=makers, reference=reference)
-        inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
+        inputs = read_inputs(
+            sources(structures, vasp_inputs), preparation(adsorbate, fix_layers, rattle, seed)
+        )
         for each in inputs:
             console.print(str(each), markup=False, highlight=False, soft_wrap=True)
         if dry_run:

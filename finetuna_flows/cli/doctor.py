@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from ase.config import cfg as ase_config
 from jobflow.settings import DEFAULT_CONFIG_FILE_PATH
 from pydantic import ValidationError
 from pymatgen.core import SETTINGS as PYMATGEN
 from rich.console import Console
 
-from finetuna_flows.errors import FinetunaError
+from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.parents.embedded import embedded_engines
+from finetuna_flows.parents.vasp.command import vasp_command
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.results.store import check_store, default_job_store
 from finetuna_flows.settings import Settings, config_file
@@ -37,13 +38,22 @@ class Finding:
     """Whether nothing runs without it."""
 
 
-def doctor() -> None:
+Vasp = Annotated[
+    bool,
+    typer.Option(
+        "--vasp", help="Also run VASP: two interactive labels of H2, at most a minute or two."
+    ),
+]
+
+
+def doctor(vasp: Vasp = False) -> None:
     """Say what is installed, which parents and surrogates work, and where the rest is looked for.
 
-    Exit code 1 if something is missing without which nothing runs.
+    Exit code 1 if something is missing without which nothing runs, or VASP was to be tried out and
+    does not work.
     """
     console = Console()
-    findings = list(_findings())
+    findings = [*_findings(), *(_vasp_tried_out() if vasp else ())]
     for each in findings:
         mark = "[green]ok[/]     " if each.works else "[yellow]missing[/]"
         console.print(f"{mark} {each.name:<20}", end=" ")
@@ -102,20 +112,30 @@ def _fairchem() -> Finding:
 
 
 def _vasp() -> Finding:
-    names = ("ASE_VASP_COMMAND", "VASP_COMMAND")
-    for name in names:
-        command = os.environ.get(name)
-        if command:
-            program = shutil.which(shlex.split(command)[0])
-            words = f"{name}={command}"
-            if program is None:
-                return Finding("VASP", False, f"{words}, but its first word is no program here")
-            return Finding("VASP", True, f"{words}; use --parent ase:ase.calculators.vasp:Vasp")
-    return Finding(
-        "VASP",
-        False,
-        f"set {' or '.join(names)}, then --parent ase:ase.calculators.vasp:Vasp --parent-args …",
-    )
+    try:
+        words = " ".join(vasp_command())
+    except ParentError as error:
+        return Finding("VASP", False, str(error))
+    return Finding("VASP", True, f"{words}; use --parent vasp (try it out: doctor --vasp)")
+
+
+def _vasp_tried_out() -> Iterator[Finding]:
+    from finetuna_flows.parents.vasp.check import examine
+
+    try:
+        found = examine()
+    except (FinetunaError, ValueError) as error:
+        yield Finding("VASP labels H2", False, str(error), True)
+        return
+    cycles = " and ".join(map(str, found.cycles))
+    yield Finding("VASP labels H2", True, f"{cycles} SCF cycles, {found.seconds:.1f} s in all")
+    yield Finding("VASP version", True, f"{found.version}, dialect: {found.dialect}")
+    flushed = "flushed at each label" if found.flushes_files else "cut at blocks until VASP ends"
+    words = f"standard output is flushed; OUTCAR is {flushed}"
+    yield Finding("VASP output", True, words if found.flushes_files else f"{words}, which is fine")
+    ranks = f"launcher: {found.launcher}; ranks on this node: {found.ranks}"
+    yield Finding("VASP MPI", found.ranks > 0, ranks)
+    yield Finding("VASP pause", found.pauses, found.pause)
 
 
 def _potcars() -> Finding:

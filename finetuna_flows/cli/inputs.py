@@ -10,10 +10,12 @@ from pathlib import Path
 from ase import Atoms
 
 from finetuna_flows.errors import ElementError, SurrogateError
-from finetuna_flows.flows.baselines import ParentRelaxMaker
-from finetuna_flows.flows.compare import RelaxMaker
+from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
+from finetuna_flows.flows.compare import AnyRelaxMaker
+from finetuna_flows.flows.imported import ImportedRelaxMaker
 from finetuna_flows.flows.job import check_known
 from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.geometry import free_components
 from finetuna_flows.protocols import Spec, Surrogate
 from finetuna_flows.structures.prepare import Preparation, tagged_adsorbate
@@ -71,6 +73,26 @@ def _indices(words: str) -> tuple[int, ...]:
     return tuple(indices)
 
 
+def sources(structures: Sequence[str] | None, vasp_inputs: Path | None) -> Sequence[str]:
+    """Where the structures are: what was named, or POSCAR of the folder with VASP's inputs.
+
+    Raises
+    ------
+    ValueError
+        If both were named, or neither.
+    """
+    if vasp_inputs is None:
+        if not structures:
+            raise ValueError("no structure is named; name a file, or a folder with --vasp-inputs")
+        return structures
+    if structures:
+        raise ValueError(
+            f"{', '.join(structures)} is named beside --vasp-inputs {vasp_inputs}, whose settings "
+            "are those of its own POSCAR; leave one of them out"
+        )
+    return [str(vasp_inputs / "POSCAR")]
+
+
 def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
     """Read, prepare and check all structures; the first that is refused ends it.
 
@@ -123,7 +145,7 @@ def check_there(surrogate: Spec[Surrogate]) -> None:
             raise ValueError(f"--surrogate names {checkpoint}, which is not a file; mend the path")
 
 
-def check_all_known(inputs: Sequence[Input], makers: Sequence[RelaxMaker]) -> None:
+def check_all_known(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) -> None:
     """Build all parts once, and refuse what does not fit before any of them works.
 
     What is not there is refused before anything is built.
@@ -133,12 +155,18 @@ def check_all_known(inputs: Sequence[Input], makers: Sequence[RelaxMaker]) -> No
     ElementError
         Naming the structure and what the surrogate and the parent know.
     ValueError
-        If a surrogate is not there, or cannot learn in the way that was asked for.
+        If a surrogate is not there, or cannot learn in the way that was asked for; if a relaxation
+        that is to be imported started elsewhere.
     """
     for maker in makers:
-        if not isinstance(maker, ParentRelaxMaker):
+        if isinstance(maker, OnlineRelaxMaker | WarmStartMaker):
             check_there(maker.surrogate)
+        if isinstance(maker, ImportedRelaxMaker):
+            for each in inputs:
+                maker.read(each.atoms)
     for maker in makers:
+        if isinstance(maker, VaspCgMaker | ImportedRelaxMaker):
+            continue
         surrogate = None
         if not isinstance(maker, ParentRelaxMaker):
             surrogate = CompositeSurrogate(maker.surrogate.build())

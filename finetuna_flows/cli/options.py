@@ -10,10 +10,18 @@ import typer
 from finetuna_flows.cli.words import METHODS
 
 Structures = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="STRUCTURE…",
-        help="Files that ASE or pymatgen read; FILE@3 takes the fourth of several.",
+        help="Files that ASE or pymatgen read; FILE@3 takes the fourth of several. "
+        "[default: POSCAR of --vasp-inputs]",
+    ),
+]
+VaspInputs = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with INCAR, KPOINTS, POSCAR and POTCAR: VASP labels with exactly these "
+        "settings."
     ),
 ]
 Method = Annotated[str, typer.Option(help=f"How to relax: {', '.join(METHODS)}.")]
@@ -37,10 +45,10 @@ TunerArgs = Annotated[
     str | None, typer.Option(help='Arguments by tuner, as JSON: {"gp": {"length": 0.8}}.')
 ]
 Parent = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="embedded, gpaw, tblite, vasp (each with :cold, :restart or :kept), emt, "
-        "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE."
+        "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE. [default: embedded]"
     ),
 ]
 ParentArgs = Annotated[
@@ -62,7 +70,12 @@ Optimizer = Annotated[
     str | None,
     typer.Option(help="ASE's name of the optimizer on the surrogate. [default: the method's]"),
 ]
-Fmax = Annotated[float, typer.Option(help="eV/Å over the free atoms, by the parent.")]
+Fmax = Annotated[
+    float | None,
+    typer.Option(
+        help="eV/Å over the free atoms, by the parent. [default: EDIFFG of --vasp-inputs, or 0.03]"
+    ),
+]
 MaxSteps = Annotated[int, typer.Option(help="Geometries, predicted and labelled ones alike.")]
 MaxCalls = Annotated[int | None, typer.Option(help="Parent calls.")]
 MaxTime = Annotated[float | None, typer.Option(help="Seconds of wall time.")]

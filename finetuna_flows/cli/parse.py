@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from finetuna_flows.calculators import load_callable
@@ -77,9 +78,34 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
     )
 
 
+def parse_vasp_inputs(
+    folder: Path, parent: str | None, arguments: str | None
+) -> tuple[Spec[ParentCalculator], float | None]:
+    """VASP with the settings of a folder, and the fmax in eV/Å that its EDIFFG says, if it does.
+
+    Raises
+    ------
+    ValueError
+        If the folder lacks a file, asks for something else than a relaxation, or another parent was
+        named beside it.
+    """
+    from finetuna_flows.parents.vasp.sets import VaspFolder
+
+    kind, _, rest = (parent or "vasp").partition(":")
+    if kind != "vasp" or rest not in ("", *Continuation):
+        raise ValueError(
+            f"--parent is {parent} but --vasp-inputs means VASP; leave it out, or say vasp:cold, "
+            "vasp:restart or vasp:kept"
+        )
+    given = json_object("--parent-args", arguments)
+    said = {"continuation": Continuation(rest)} if rest else {}
+    settings = _made("--parent-args", VaspFolder, given, {"folder": str(folder)})
+    return VaspParentSpec(settings, **said), settings.fmax
+
+
 def _input_set(given: dict[str, Any]) -> InputSetGenerator:
     """OC20's input set with the arguments of atomate2's generators, or another generator."""
-    from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+    from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 
     target = given.pop("input_set_generator", None)
     kind: Callable[..., InputSetGenerator] = OC20SetGenerator

@@ -15,7 +15,7 @@ from rich.console import Console
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import exit_code, open_store, run_flow
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs
+from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs, sources
 from finetuna_flows.cli.tables import printer, relaxation_table
 from finetuna_flows.cli.words import Words
 from finetuna_flows.relaxation.limits import Limits
@@ -23,17 +23,18 @@ from finetuna_flows.results.documents import DATA_KEYS, ComparisonDoc, Relaxatio
 
 
 def relax(
-    structures: options.Structures,
+    structures: options.Structures = None,
     method: options.Method = "online",
     surrogate: options.Surrogate = None,
     surrogate_args: options.SurrogateArgs = None,
     tuner: options.Tuner = None,
     tuner_args: options.TunerArgs = None,
-    parent: options.Parent = "embedded",
+    parent: options.Parent = None,
     parent_args: options.ParentArgs = None,
+    vasp_inputs: options.VaspInputs = None,
     criterion: options.Criterion = None,
     optimizer: options.Optimizer = None,
-    fmax: options.Fmax = 0.03,
+    fmax: options.Fmax = None,
     max_steps: options.MaxSteps = 2000,
     max_calls: options.MaxCalls = None,
     max_time: options.MaxTime = None,
@@ -67,9 +68,12 @@ def relax(
             fmax=fmax,
             limits=Limits(max_steps, max_calls, max_time),
             tags=tuple(tag or ()),
+            vasp_inputs=vasp_inputs,
         )
         (maker,) = words.makers([method])
-        inputs = read_inputs(structures, preparation(adsorbate, fix_layers, rattle, seed))
+        inputs = read_inputs(
+            sources(structures, vasp_inputs), preparation(adsorbate, fix_layers, rattle, seed)
+        )
         for each in inputs:
             console.print(str(each), markup=False, highlight=False, soft_wrap=True)
         if dry_run:

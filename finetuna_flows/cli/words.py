@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from finetuna_flows.cli.parse import parse_parent, parse_surrogate, parse_tuner
+from finetuna_flows.cli.parse import (
+    parse_parent,
+    parse_surrogate,
+    parse_tuner,
+    parse_vasp_inputs,
+)
 from finetuna_flows.finetuning.specs import (
     EnsembleTunerSpec,
     GradientSpec,
@@ -14,23 +20,32 @@ from finetuna_flows.finetuning.specs import (
     StackSpec,
 )
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
-from finetuna_flows.flows.compare import RelaxMaker
+from finetuna_flows.flows.compare import AnyRelaxMaker
+from finetuna_flows.flows.imported import ImportedRelaxMaker
 from finetuna_flows.flows.presets import DEFAULT, PRESETS, preset
-from finetuna_flows.protocols import TunerSpec
+from finetuna_flows.flows.vasp_cg import VaspCgMaker
+from finetuna_flows.parents.specs import VaspParentSpec
+from finetuna_flows.protocols import ParentCalculator, Spec, TunerSpec
 from finetuna_flows.queries.parse import parse_criterion
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT
 from finetuna_flows.surrogates.specs import EnsembleSpec
 
-METHODS = ("online", *PRESETS, "warm-start", *ON_THE_PARENT)
-"""``online`` is the default preset by its old name."""
+METHODS = ("online", *PRESETS, "warm-start", *ON_THE_PARENT, "vasp-cg", "vasp:PATH")
+"""``online`` is the default preset by its old name; ``vasp:PATH`` imports what VASP left there."""
+
+
+EMBEDDED = "embedded"
+"""The parent where none is named."""
+DEFAULT_FMAX = 0.03
+"""eV/Å; OC20's and the FINETUNA paper's."""
 
 
 @dataclass(frozen=True)
 class Words:
     """What was said on the command line about how to relax; None: as the method has it."""
 
-    parent: str
+    parent: str | None = None
     surrogate: str | None = None
     surrogate_args: str | None = None
     tuner: str | None = None
@@ -38,11 +53,13 @@ class Words:
     parent_args: str | None = None
     criterion: str | None = None
     optimizer: str | None = None
-    fmax: float = 0.03
+    fmax: float | None = None
     limits: Limits = field(default_factory=Limits)
     tags: tuple[str, ...] = ()
+    vasp_inputs: Path | None = None
+    """Folder whose settings VASP takes, instead of a parent with arguments."""
 
-    def makers(self, methods: Sequence[str]) -> list[RelaxMaker]:
+    def makers(self, methods: Sequence[str]) -> list[AnyRelaxMaker]:
         """The Maker of each method.
 
         Raises
@@ -53,9 +70,10 @@ class Words:
         """
         for word in ("surrogate", "tuner"):
             check_said(word, getattr(self, word), getattr(self, f"{word}_args"))
+        parent, fmax = self._parent()
         fields: dict[str, Any] = {
-            "parent": parse_parent(self.parent, self.parent_args),
-            "fmax": self.fmax,
+            "parent": parent,
+            "fmax": fmax,
             "limits": self.limits,
             "tags": self.tags,
         }
@@ -68,6 +86,13 @@ class Words:
         if self.criterion is not None:
             fields["criterion"] = parse_criterion(self.criterion)
         return [make_maker(method, fields) for method in methods]
+
+    def _parent(self) -> tuple[Spec[ParentCalculator], float]:
+        if self.vasp_inputs is None:
+            parent = parse_parent(self.parent or EMBEDDED, self.parent_args)
+            return parent, DEFAULT_FMAX if self.fmax is None else self.fmax
+        parent, own_fmax = parse_vasp_inputs(self.vasp_inputs, self.parent, self.parent_args)
+        return parent, self.fmax or own_fmax or DEFAULT_FMAX
 
 
 def check_said(word: str, said: str | None, arguments: str | None) -> None:
@@ -85,7 +110,7 @@ def check_said(word: str, said: str | None, arguments: str | None) -> None:
         )
 
 
-def make_maker(method: str, fields: Mapping[str, Any]) -> RelaxMaker:
+def make_maker(method: str, fields: Mapping[str, Any]) -> AnyRelaxMaker:
     """The Maker of a method, with those of `fields` that it has.
 
     Where the surrogate is an ensemble, tuners that need weights reach every member.
@@ -105,6 +130,15 @@ def make_maker(method: str, fields: Mapping[str, Any]) -> RelaxMaker:
     if method == "warm-start":
         walker = {key: fields[key] for key in ("surrogate", "optimizer") if key in fields}
         return WarmStartMaker(name=method, **walker, **shared)
+    existing = {key: fields[key] for key in ("fmax", "tags")}
+    if method == "vasp-cg":
+        parent = fields["parent"]
+        if isinstance(parent, VaspParentSpec):
+            existing["input_set_generator"] = parent.input_set_generator
+        return VaspCgMaker(name=method, **existing)
+    kind, _, path = method.partition(":")
+    if kind == "vasp" and path:
+        return ImportedRelaxMaker(name=f"{kind}:{Path(path).name}", path=path, **existing)
     names = {name.lower(): name for name in ON_THE_PARENT}
     if method.lower() in names:
         name = names[method.lower()]

@@ -10,12 +10,16 @@ from jobflow import Flow, Maker, OnMissing, job
 from pymatgen.core import Structure
 
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
+from finetuna_flows.flows.imported import ImportedRelaxMaker
 from finetuna_flows.flows.job import check_specs
 from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.results.compare import compare
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 
 RelaxMaker = OnlineRelaxMaker | ParentRelaxMaker | WarmStartMaker
+"""A Maker whose job asks its `parent`, and returns a `RelaxationDoc`."""
+AnyRelaxMaker = RelaxMaker | VaspCgMaker | ImportedRelaxMaker
 """A Maker whose job returns a `RelaxationDoc`."""
 
 
@@ -40,7 +44,7 @@ class CompareMaker(Maker):
     """Relax one structure in several ways and compare what they cost and where they end."""
 
     name: str = "compare"
-    makers: Sequence[RelaxMaker] = field(
+    makers: Sequence[AnyRelaxMaker] = field(
         default_factory=lambda: (OnlineRelaxMaker(), ParentRelaxMaker(name="BFGS"))
     )
     """One a method; their names must differ."""

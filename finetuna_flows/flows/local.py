@@ -18,6 +18,9 @@ from finetuna_flows.relaxation.checkpoint import rename_aside, set_aside
 
 logger = logging.getLogger(__name__)
 
+VASP_INPUT = "INCAR"
+"""Lies in the folder itself where VASP relaxes, not in one of its labels."""
+
 Ended = tuple[Job, Response[Any] | Exception]
 
 
@@ -29,8 +32,9 @@ def run_in_folders(
     jobflow's ``run_locally`` makes a new folder for every try, which a ledger would not survive.
 
     Yields each job with its response, or with the exception that ended it: the jobs that can do
-    without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger or checkpoint of
-    a training is set aside instead of resumed. A folder in which a job left nothing goes.
+    without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger, checkpoint of a
+    training or relaxation of VASP's own is set aside instead of resumed. A folder in which a job
+    left nothing goes.
     """
     store.connect()
     for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
@@ -39,8 +43,7 @@ def run_in_folders(
         try:
             with _made(folder):
                 if fresh:
-                    set_aside(folder)
-                    _set_training_aside(folder)
+                    _set_earlier_aside(folder)
                 with chdir(folder):
                     response = job.run(store=store)
         except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
@@ -66,9 +69,14 @@ def _made(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-def _set_training_aside(folder: Path) -> None:
+def _set_earlier_aside(folder: Path) -> None:
+    """A ledger, the checkpoint of a training, or, whole, the folder of VASP's own relaxation."""
+    set_aside(folder)
     if (folder / CHECKPOINT).exists():
         rename_aside(folder / CHECKPOINT)
+    if (folder / VASP_INPUT).exists() or (folder / f"{VASP_INPUT}.gz").exists():
+        rename_aside(folder)
+        folder.mkdir()
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -172,7 +172,7 @@ class VaspParentSpec(MSONable):
 
     input_set_generator: InputSetGenerator = field(default_factory=lambda: _oc20())
     """A generator of atomate2 or pymatgen. Tags that move atoms are replaced
-    (`parents.vasp_incar`); `user_incar_settings` that contradict a label are refused."""
+    (`parents.vasp.incar`); `user_incar_settings` that contradict a label are refused."""
     continuation: Continuation = Continuation.KEPT
     """``kept``: INTERACTIVE; ``restart``: from the last WAVECAR; ``cold``: from scratch."""
 
@@ -192,16 +192,16 @@ class VaspParentSpec(MSONable):
     def build(self) -> ParentCalculator:
         """Look for the command; VASP is started by the first label."""
         if self.continuation is Continuation.KEPT:
-            from finetuna_flows.parents.vasp_interactive import InteractiveVasp
+            from finetuna_flows.parents.vasp.interactive import InteractiveVasp
 
             return InteractiveVasp(self)
-        from finetuna_flows.parents.vasp_fresh import FreshVasp
+        from finetuna_flows.parents.vasp.fresh import FreshVasp
 
         return FreshVasp(self)
 
 
 def _oc20() -> InputSetGenerator:
-    from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+    from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 
     return OC20SetGenerator()
 

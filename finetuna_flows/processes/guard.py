@@ -1,4 +1,4 @@
-"""Keeps a program from outliving the process that started it: ``python -m … OWNER GRACE -- WORDS``.
+"""Keeps a program from outliving the process that started it.
 
 The guard is the program's parent. It ends, with the program's exit code, when the program does,
 and ends the program and all that it started when the owner dies, however that happens, or when
@@ -14,8 +14,8 @@ import contextlib
 import ctypes
 import os
 import signal
-import sys
 import time
+from typing import NoReturn
 
 from finetuna_flows.processes.tree import descendants
 
@@ -29,8 +29,15 @@ NOT_STARTED = 127
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def main(arguments: list[str]) -> int:
-    """Start the program, wait, clean up; return its exit code."""
+def main(arguments: list[str]) -> NoReturn:
+    """Start the program, wait, clean up, and end with its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Process id of the owner; seconds that the program has to end when it is asked to; ``--``;
+        the program's words.
+    """
     owner, grace, words = int(arguments[0]), float(arguments[1]), arguments[3:]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -53,7 +60,7 @@ def main(arguments: list[str]) -> int:
         asked = received is not None and received.si_signo != signal.SIGCHLD
         code = _reap(program)
     _end_all(program if code is None else None, grace)
-    return ENDED_BY_SIGNAL + signal.SIGTERM if code is None else code
+    os._exit(ENDED_BY_SIGNAL + signal.SIGTERM if code is None else code)
 
 
 def _reap(program: int) -> int | None:
@@ -88,7 +95,3 @@ def _signal_all(root: int, number: int) -> None:
     for each in descendants(root):
         with contextlib.suppress(ProcessLookupError):
             os.kill(each.pid, number)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

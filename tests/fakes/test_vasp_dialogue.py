@@ -20,8 +20,9 @@ from tests.fakes.vasp_runs import (
     shaken,
 )
 from tests.systems import oxygen_on_copper
+from tests.vasp import CAPTURES, captured
 
-CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "vasp_captures" / "vasp-interactive"
+REAL = CAPTURES / "vasp-interactive"
 
 
 @pytest.mark.parametrize("version", ["5.4.4.18Apr17-6-g9f103f2a35", "6.3.2", "6.4.0"])
@@ -112,20 +113,20 @@ def test_words_at_the_prompt_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not CAPTURES.exists(), reason=f"no captured output in {CAPTURES}")
+@captured
 def test_the_same_reader_reads_real_output(tmp_path: Path) -> None:
-    real = (CAPTURES / "examples" / "mlp_examples" / "bench_vpi_bfgs.txt").read_text()
+    real = (REAL / "examples" / "mlp_examples" / "bench_vpi_bfgs.txt").read_text()
     steps = read_steps(real)
     assert [step.number for step in steps] == list(range(1, 17))
     assert steps[0].zero == -15.153278
     assert steps[0].forces[0].tolist() == [0.2642754, -0.3014523, 0.6098524]
-    broken = (CAPTURES / "tests" / "broken_output" / "step-0" / "vasp.out").read_text()
+    broken = (REAL / "tests" / "broken_output" / "step-0" / "vasp.out").read_text()
     assert [step.free for step in read_steps(broken)] == [-6.2323928]
     assert count_cycles(broken) == [13]
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not CAPTURES.exists(), reason=f"no captured output in {CAPTURES}")
+@captured
 def test_a_conversation_looks_as_a_real_one(tmp_path: Path) -> None:
     prepare(tmp_path, oxygen_on_copper(), INTERACTIVE.replace("ISPIN = 2", ""))
     with Talk(tmp_path, version="6.1.2") as talk:
@@ -134,7 +135,7 @@ def test_a_conversation_looks_as_a_real_one(tmp_path: Path) -> None:
         talk.label(fractional(shaken(0)))
         talk.say(rows(fractional(shaken(0))))
         assert talk.end() == 0
-    real = (CAPTURES / "examples" / "mlp_examples" / "bench_vpi_bfgs.txt").read_text()
+    real = (REAL / "examples" / "mlp_examples" / "bench_vpi_bfgs.txt").read_text()
     begin, end = real.index(" entering main loop"), real.index("VASP terminated normally")
     shapes = shape(real[begin:end])
     mine = shape(talk.heard[talk.heard.index(" entering main loop") :])

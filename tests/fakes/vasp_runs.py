@@ -21,8 +21,8 @@ from ase.calculators.emt import EMT
 
 from finetuna_flows.geometry import Array
 from tests.systems import oxygen_on_copper
+from tests.vasp import STAND_IN
 
-STAND_IN = Path(__file__).with_name("vasp.py")
 COMMAND = (sys.executable, str(STAND_IN))
 DEADLINE = 30.0
 """Seconds."""

@@ -26,7 +26,7 @@ from pymatgen.io.vasp import Incar, Outcar, Poscar, Vasprun
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
-from finetuna_flows.parents.vasp_sets import OC20SetGenerator
+from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 from finetuna_flows.processes.tree import all_processes
 from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.records import Label

@@ -6,8 +6,8 @@ import pytest
 from atomate2.vasp.sets.core import RelaxSetGenerator, StaticSetGenerator
 
 from finetuna_flows.parents.specs import Continuation
-from finetuna_flows.parents.vasp_incar import MOST_LABELS, label_incar, without_motion
-from finetuna_flows.parents.vasp_inputs import make_inputs
+from finetuna_flows.parents.vasp.incar import MOST_LABELS, label_incar, without_motion
+from finetuna_flows.parents.vasp.inputs import make_inputs
 from tests.contracts.parent import ParentContract
 
 RELAXATION = {"ENCUT": 350, "IBRION": 2, "NSW": 200, "EDIFFG": -0.03, "POTIM": 0.3, "ISIF": 2}

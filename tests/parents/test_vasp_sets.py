@@ -15,8 +15,8 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar
 
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
-from finetuna_flows.parents.vasp_inputs import make_inputs
-from finetuna_flows.parents.vasp_sets import OC20SetGenerator, VaspFolder
+from finetuna_flows.parents.vasp.inputs import make_inputs
+from finetuna_flows.parents.vasp.sets import OC20SetGenerator, VaspFolder
 from tests.contracts.parent import ParentContract
 from tests.vasp import CAPTURES, captured
 

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from pymatgen.io.vasp import Vasprun
 
 from finetuna_flows.errors import ParentError
-from finetuna_flows.parents.vasp_files import Outcar, read_vasprun
-from finetuna_flows.parents.vasp_stream import Dialect, IonicStep, Stream
+from finetuna_flows.parents.vasp.files import Outcar, read_vasprun
+from finetuna_flows.parents.vasp.stream import Dialect, IonicStep, Stream
 from tests.vasp import CAPTURES, captured
 
 REAL = CAPTURES / "vasp-interactive"

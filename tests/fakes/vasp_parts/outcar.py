@@ -27,7 +27,7 @@ def head(scene: Scene) -> str:
     return "".join(
         [
             f" vasp.{switches.version} {switches.build}".ljust(81) + "\n",
-            " executed on             LinuxIFC date 2026.01.01  00:00:00\n",
+            f" executed on             LinuxIFC date {scene.started:%Y.%m.%d  %H:%M:%S}\n",
             f" running on {scene.cores:4d} total cores\n",
             f" distrk:  each k-point on {scene.cores:4d} cores,    1 groups\n",
             f" {switches.sentence}\n",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from .incar import Incar, Job
 from .kpoints import Kpoints
@@ -28,6 +29,8 @@ class Scene:
     cores: int
     warm: bool
     """Whether a WAVECAR was read."""
+    started: datetime = field(default_factory=datetime.now)
+    """By this machine's clock."""
 
     @property
     def electrons(self) -> float:

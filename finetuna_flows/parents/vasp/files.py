@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 from finetuna_flows.errors import ParentError
-from finetuna_flows.geometry import Array
+from finetuna_flows.vasp.calculation import FiledStep, read_calculation
 
 OUTCAR, VASPRUN = "OUTCAR", "vasprun.xml"
 
@@ -23,19 +22,6 @@ TABLE = re.compile(
 """Of one ionic step in OUTCAR; the two spaces tell it from an electronic one."""
 LONGEST_STEP = 20_000_000
 """Characters of OUTCAR that are kept in wait for the end of an ionic step."""
-
-
-@dataclass(frozen=True)
-class FiledStep:
-    """An ionic step as a file has it; eV, Å, eV/Å, in POSCAR's order."""
-
-    energy: float
-    """E0."""
-    free_energy: float
-    positions: Array
-    """Cartesian in OUTCAR, fractional in vasprun.xml, shape (n, 3)."""
-    forces: Array
-    """Shape (n, 3)."""
 
 
 class Outcar:
@@ -77,12 +63,10 @@ class Outcar:
 def read_vasprun(path: Path) -> FiledStep:
     """The last ionic step of a complete vasprun.xml.
 
-    Energies are those of the last electronic step: VASP 5 writes a wrong ``e_0_energy`` beside it.
-
     Raises
     ------
     ParentError
-        If the file is not there, is cut off, or holds no step with forces.
+        If the file is not there, is cut off, or holds no step with energies and forces.
     """
     try:
         calculations = ElementTree.parse(path).getroot().findall("calculation")  # noqa: S314
@@ -92,28 +76,7 @@ def read_vasprun(path: Path) -> FiledStep:
         raise ParentError(f"{path} is cut off or damaged: {exc}") from exc
     if not calculations:
         raise ParentError(f"{path} holds no ionic step")
-    last = calculations[-1]
-    cycles = last.findall("scstep")
-    energies = (cycles[-1] if cycles else last).find("energy")
     try:
-        return FiledStep(
-            energy=_energy(energies, "e_0_energy"),
-            free_energy=_energy(energies, "e_fr_energy"),
-            positions=_rows(last.find("structure/varray[@name='positions']")),
-            forces=_rows(last.find("varray[@name='forces']")),
-        )
-    except (AttributeError, ValueError) as exc:
-        raise ParentError(f"{path} holds an ionic step without energy or forces: {exc}") from exc
-
-
-def _energy(energies: ElementTree.Element | None, name: str) -> float:
-    found = None if energies is None else energies.findtext(f"i[@name='{name}']")
-    if found is None:
-        raise ValueError(f"no {name}")
-    return float(found)
-
-
-def _rows(array: ElementTree.Element | None) -> Array:
-    if array is None:
-        raise ValueError("no positions or no forces")
-    return np.array([(row.text or "").split() for row in array], dtype=np.float64).reshape(-1, 3)
+        return read_calculation(calculations[-1])
+    except ValueError as exc:
+        raise ParentError(f"the last ionic step of {path} cannot be read: {exc}") from exc

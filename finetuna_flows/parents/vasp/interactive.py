@@ -10,9 +10,9 @@ from ase import Atoms
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import VaspParentSpec
-from finetuna_flows.parents.vasp_parent import VaspParent
-from finetuna_flows.parents.vasp_session import VaspSession
-from finetuna_flows.parents.vasp_stream import IonicStep
+from finetuna_flows.parents.vasp.parent import VaspParent
+from finetuna_flows.parents.vasp.session import VaspSession
+from finetuna_flows.parents.vasp.stream import IonicStep
 from finetuna_flows.records import Label
 from finetuna_flows.settings import Settings
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from finetuna_flows.parents.vasp_files import OUTCAR, Outcar
-from finetuna_flows.parents.vasp_inputs import VaspInputs
-from finetuna_flows.parents.vasp_run import VaspRun, check_filed
-from finetuna_flows.parents.vasp_stream import IonicStep
+from finetuna_flows.parents.vasp.files import OUTCAR, Outcar
+from finetuna_flows.parents.vasp.inputs import VaspInputs
+from finetuna_flows.parents.vasp.run import VaspRun, check_filed
+from finetuna_flows.parents.vasp.stream import IonicStep
 from finetuna_flows.processes.ranks import RanksError
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.parents.specs import Continuation, InputSetGenerator
-from finetuna_flows.parents.vasp_incar import label_incar
-from finetuna_flows.vasp_level import vasp_level
+from finetuna_flows.parents.vasp.incar import label_incar
+from finetuna_flows.vasp.level import vasp_level
 
 ORDER = "finetuna_order"
 """Site property that tells where an atom came from."""
@@ -121,7 +121,7 @@ def make_inputs(
     ParentError
         If the cell lacks a vector or a POTCAR cannot be found.
     ValueError
-        If the tags contradict a label (`vasp_incar.label_incar`).
+        If the tags contradict a label (`incar.label_incar`).
     """
     if atoms.cell.rank < 3:
         raise ParentError(

@@ -15,7 +15,7 @@ from monty.json import MSONable
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 
-from finetuna_flows.parents.vasp_incar import without_motion
+from finetuna_flows.parents.vasp.incar import without_motion
 
 INCAR = {
     "ENCUT": 350.0,
@@ -107,7 +107,7 @@ class VaspFolder(MSONable):
     """The settings of a folder with INCAR, POSCAR, POTCAR and KPOINTS, taken as they are.
 
     As the original FINETUNA was used. For labels, what its INCAR says of the motion (IBRION, NSW,
-    POTIM, EDIFFG) is replaced; see `parents.vasp_incar`.
+    POTIM, EDIFFG) is replaced; see `parents.vasp.incar`.
     """
 
     folder: str

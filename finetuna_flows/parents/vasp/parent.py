@@ -10,9 +10,9 @@ from typing import Self
 from ase import Atoms
 
 from finetuna_flows.parents.specs import VaspParentSpec
-from finetuna_flows.parents.vasp_command import needs_potcar, vasp_command
-from finetuna_flows.parents.vasp_inputs import VaspInputs, make_inputs
-from finetuna_flows.parents.vasp_run import VaspRun, next_folder
+from finetuna_flows.parents.vasp.command import needs_potcar, vasp_command
+from finetuna_flows.parents.vasp.inputs import VaspInputs, make_inputs
+from finetuna_flows.parents.vasp.run import VaspRun, next_folder
 from finetuna_flows.records import Label
 from finetuna_flows.settings import Settings
 
@@ -71,7 +71,7 @@ class VaspParent(ABC):
         Raises
         ------
         ParentError, ValueError
-            See `vasp_inputs.make_inputs`.
+            See `inputs.make_inputs`.
         """
         self._inputs = make_inputs(
             self._spec.input_set_generator,

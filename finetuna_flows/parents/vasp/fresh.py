@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -13,18 +12,19 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
-from finetuna_flows.parents.vasp_files import OUTCAR, VASPRUN, FiledStep, read_vasprun
-from finetuna_flows.parents.vasp_inputs import VaspInputs
-from finetuna_flows.parents.vasp_parent import VaspParent
-from finetuna_flows.parents.vasp_run import (
+from finetuna_flows.parents.vasp.files import OUTCAR, VASPRUN, read_vasprun
+from finetuna_flows.parents.vasp.inputs import VaspInputs
+from finetuna_flows.parents.vasp.parent import VaspParent
+from finetuna_flows.parents.vasp.run import (
     END_PATIENCE,
     VaspRun,
     check_filed,
     folders,
     next_folder,
 )
-from finetuna_flows.parents.vasp_stream import IonicStep
+from finetuna_flows.parents.vasp.stream import IonicStep
 from finetuna_flows.records import Label
+from finetuna_flows.vasp.calculation import FiledStep
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +96,8 @@ class FreshVasp(VaspParent):
         run.check_converged(steps[0])
         code = run.program.wait(END_PATIENCE)
         filed = read_vasprun(run.folder / VASPRUN)
-        cell = np.asarray(atoms.cell)
-        filed = replace(filed, positions=filed.positions @ cell)
-        check_filed(run, atoms.positions[inputs.order], cell, steps[0], filed)
+        asked = atoms.positions[inputs.order]
+        check_filed(run, asked, np.asarray(atoms.cell), steps[0], filed)
         if code != 0:
             logger.warning(
                 "VASP in %s ended with exit code %s, but all its files are complete and agree",

@@ -13,10 +13,10 @@ from ase.geometry import find_mic
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
-from finetuna_flows.parents.vasp_files import FiledStep
-from finetuna_flows.parents.vasp_stream import IonicStep, Stream
+from finetuna_flows.parents.vasp.stream import IonicStep, Stream
 from finetuna_flows.processes.program import Program
 from finetuna_flows.processes.ranks import VARIABLE, Ranks
+from finetuna_flows.vasp.calculation import FiledStep
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def check_filed(run: VaspRun, asked: Array, cell: Array, said: IonicStep, filed:
     said
         On standard output.
     filed
-        With Cartesian positions.
+        In a file.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""Relaxations that VASP has done by itself, read from what it left."""

@@ -1,0 +1,142 @@
+"""One start of VASP as its files tell it: settings, first geometry, ionic steps."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ase import Atoms
+from pymatgen.io.vasp import Incar, Kpoints
+
+from finetuna_flows.errors import ParentError
+from finetuna_flows.geometry import Array
+from finetuna_flows.records import Label
+from finetuna_flows.vasp.level import vasp_level
+
+logger = logging.getLogger(__name__)
+
+NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM")
+"""Tags with free or long values that say nothing of the level of theory."""
+
+
+@dataclass(frozen=True)
+class VaspSettings:
+    """What VASP was told, as far as it matters to what its relaxation is worth."""
+
+    ibrion: int
+    nsw: int
+    ediffg: float
+    """eV/Å where negative, eV where positive."""
+    nelm: int
+    level: str
+    """Level of theory in words."""
+
+
+@dataclass(frozen=True)
+class IonicStep:
+    """One geometry and what VASP says of it."""
+
+    positions: Array
+    """Å, shape (n, 3), wrapped as VASP wrote them."""
+    cell: Array
+    """Lattice vectors in Å, one a row."""
+    label: Label
+
+
+@dataclass(frozen=True)
+class VaspRun:
+    """One start of VASP, from its beginning to its end or to where its files end."""
+
+    source: str
+    """What it was read from."""
+    settings: VaspSettings
+    start: Atoms
+    """The geometry as it was given, with the constraints that are known."""
+    steps: tuple[IonicStep, ...]
+    """The complete ones."""
+    constraints_known: bool
+    """Whether the files say which atoms are fixed; OUTCAR does not."""
+    started: tuple[int, ...] = ()
+    """Year, month, day, hour, minute, second; empty where it is not known."""
+
+
+def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSettings:
+    """Settings from VASP's tags.
+
+    Parameters
+    ----------
+    tags
+        With the values that VASP worked with, defaults included.
+    level
+        Level of theory in words.
+    source
+        What the tags were read from.
+
+    Raises
+    ------
+    ParentError
+        If a tag is missing that decides what the run was, or cannot be read.
+    """
+    words = {name: str(value).strip() for name, value in tags.items()}
+    try:
+        return VaspSettings(
+            ibrion=int(words["IBRION"]),
+            nsw=int(words["NSW"]),
+            ediffg=float(words["EDIFFG"]),
+            nelm=int(words["NELM"]),
+            level=level,
+        )
+    except KeyError as exc:
+        raise ParentError(f"{source} does not say {exc.args[0]}; it is damaged") from exc
+    except ValueError as exc:
+        raise ParentError(f"{source} has a tag that is no number: {exc}") from exc
+
+
+def level_of(incar: Mapping[str, object], kpoints: Kpoints | None, potcars: Iterable[str]) -> str:
+    """Level of theory in the words of `vasp_level`, from tags whose values may be VASP's words.
+
+    Parameters
+    ----------
+    incar
+        As it was given to VASP.
+    kpoints
+        As VASP says; those that KSPACING made count as given by it.
+    potcars
+        Titles.
+    """
+    given = {key: value for key, value in incar.items() if key not in NOT_OF_THE_LEVEL}
+    return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars)
+
+
+def grid_of(style: str, divisions: Sequence[int]) -> Kpoints:
+    """A regular grid of k-points; `style` is ``Gamma`` or ``Monkhorst``, or begins like it."""
+    first, second, third = divisions
+    return Kpoints(style=Kpoints.supported_modes.from_str(style), kpts=((first, second, third),))
+
+
+def list_of(count: int) -> Kpoints:
+    """As many k-points as were listed one by one."""
+    return Kpoints(
+        num_kpts=count,
+        style=Kpoints.supported_modes.Reciprocal,
+        kpts=((0.0, 0.0, 0.0),) * count,
+        kpts_weights=[1.0] * count,
+    )
+
+
+def warn_of_end(source: str, end: str, complete: int) -> None:
+    """Say where a file ends that should go on."""
+    logger.warning(
+        "%s is cut off at %s, in ionic step %d; the %d before it are kept",
+        source,
+        end,
+        complete + 1,
+        complete,
+    )
+
+
+def moment(words: str) -> tuple[int, ...]:
+    """The numbers of a date and a time in VASP's form, for comparison."""
+    return tuple(map(int, re.findall(r"\d+", words)))

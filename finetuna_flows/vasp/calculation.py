@@ -1,0 +1,98 @@
+"""An ionic step of vasprun.xml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from finetuna_flows.geometry import Array
+
+ENERGIES = ("e_fr_energy", "e_0_energy")
+
+
+@dataclass(frozen=True)
+class FiledStep:
+    """An ionic step as a file has it, in POSCAR's order."""
+
+    energy: float
+    """E0 in eV."""
+    free_energy: float
+    """F in eV."""
+    positions: Array
+    """Å, shape (n, 3), wrapped as VASP wrote them."""
+    forces: Array
+    """eV/Å, shape (n, 3)."""
+    cell: Array | None = None
+    """Lattice vectors in Å, one a row; None where the step does not repeat them."""
+    cycles: int | None = None
+    """Electronic iterations; None where the file was not asked for them."""
+
+
+def read_calculation(calculation: Element) -> FiledStep:
+    """Read a ``<calculation>``.
+
+    Its energy is F of the step and, on top, what E0 and F of its last electronic iteration differ
+    by: VASP 5's own E0 of the step is wrong, and the iteration's lacks van der Waals terms.
+
+    Raises
+    ------
+    ValueError
+        If it lacks energies, geometry or forces.
+    """
+    iterations = calculation.findall("scstep")
+    structure = calculation.find("structure")
+    forces = calculation.find("varray[@name='forces']")
+    if not iterations or structure is None or forces is None:
+        raise ValueError("it lacks electronic iterations, geometry or forces")
+    whole, last = _energies(calculation), _energies(iterations[-1])
+    cell, positions = read_geometry(structure)
+    return FiledStep(
+        energy=extrapolated(whole["e_fr_energy"], last),
+        free_energy=whole["e_fr_energy"],
+        positions=positions,
+        forces=read_rows(forces),
+        cell=cell,
+        cycles=len(iterations),
+    )
+
+
+def extrapolated(free_energy: float, last: Mapping[str, float]) -> float:
+    """E0 of an ionic step in eV, from its F and E0 and F of its last electronic iteration."""
+    return free_energy + last["e_0_energy"] - last["e_fr_energy"]
+
+
+def read_geometry(structure: Element) -> tuple[Array, Array]:
+    """Cell, one vector a row, and Cartesian positions, shape (n, 3), both in Å.
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing.
+    """
+    basis = structure.find("crystal/varray[@name='basis']")
+    fractions = structure.find("varray[@name='positions']")
+    if basis is None or fractions is None:
+        raise ValueError("a structure is without basis or positions")
+    cell = read_rows(basis)
+    return cell, read_rows(fractions) @ cell
+
+
+def read_rows(varray: Element) -> Array:
+    """Rows of numbers.
+
+    Raises
+    ------
+    ValueError
+        If one is no number, or rows differ in length.
+    """
+    return np.array([[float(word) for word in (row.text or "").split()] for row in varray])
+
+
+def _energies(element: Element) -> dict[str, float]:
+    found = {each.get("name", ""): each.text or "" for each in element.findall("energy/i")}
+    if missing := [name for name in ENERGIES if name not in found]:
+        raise ValueError(f"it has no {missing[0]}")
+    return {name: float(found[name]) for name in ENERGIES}
