@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from finetuna_flows.processes.tree import all_processes
+
 STAND_IN = Path(__file__).parent / "fakes" / "vasp.py"
 COMMAND = f"{sys.executable} {STAND_IN}"
 CAPTURES = Path(__file__).parents[2] / "shared" / "data" / "vasp_captures"
@@ -24,3 +26,15 @@ def stand_in(command: str = COMMAND, **switches: str) -> Iterator[None]:
         for name, value in switches.items():
             patch.setenv(f"FAKE_VASP_{name.upper()}", value)
         yield
+
+
+def running_below(folder: Path) -> list[int]:
+    """Processes whose working directory is in a folder."""
+    return [each.pid for each in all_processes() if folder in _directory(each.pid).parents]
+
+
+def _directory(pid: int) -> Path:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return Path("/")

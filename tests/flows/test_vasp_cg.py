@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from monty.json import MontyDecoder, MontyEncoder
 from pymatgen.io.vasp import Incar
 
 from finetuna_flows.errors import CheckpointError, ParentError
+from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.geometry import free_components
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
@@ -28,7 +33,7 @@ from finetuna_flows.results.files import LABELS
 from finetuna_flows.results.portable import to_ase
 from tests.relaxation.vasp_runs import date_back
 from tests.systems import oxygen_on_copper
-from tests.vasp import COMMAND
+from tests.vasp import COMMAND, running_below
 
 pytestmark = pytest.mark.filterwarnings("ignore:No POTCAR file with matching TITEL:UserWarning")
 
@@ -204,3 +209,36 @@ def test_inputs_of_something_else_are_refused(
     with pytest.raises(ValueError, match=words):
         run(maker(tags_of_incar=tags), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fresh_start_sets_the_finished_one_aside(tmp_path: Path) -> None:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
+
+    def begun(*, fresh: bool) -> int:
+        ended = list(run_in_folders(maker().make(oxygen_on_copper()), store, tmp_path, fresh=fresh))
+        assert not [each for _, each in ended if isinstance(each, Exception)]
+        return (tmp_path / "VASP_CG" / "OUTCAR").stat().st_mtime_ns
+
+    first = begun(fresh=False)
+    assert begun(fresh=False) == first
+    assert begun(fresh=True) > first
+    assert (tmp_path / "VASP_CG.1" / "OUTCAR").stat().st_mtime_ns == first
+
+
+def test_vasp_ends_with_the_job_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\nfrom tests.flows.test_vasp_cg import maker, run\n"
+        "run(maker(), Path('run').absolute())\n"
+    )
+    environment = {**os.environ, "FAKE_VASP_FAULT": "silent@2"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as job:
+        waited = time.monotonic() + 60
+        while len(running_below(tmp_path)) < 3:  # the job, the guard, VASP
+            assert time.monotonic() < waited
+            time.sleep(0.05)
+        job.kill()
+    waited = time.monotonic() + 10
+    while running_below(tmp_path):
+        assert time.monotonic() < waited
+        time.sleep(0.05)

@@ -27,11 +27,10 @@ from pymatgen.io.vasp import Incar, Outcar, Poscar, Vasprun
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
 from finetuna_flows.parents.vasp.sets import OC20SetGenerator
-from finetuna_flows.processes.tree import all_processes
 from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.records import Label
 from tests.contracts.parent import ParentContract, shaken
-from tests.vasp import COMMAND, stand_in
+from tests.vasp import COMMAND, running_below, stand_in
 
 # emmet and pymatgen warn of POTCARs that a stand-in does not need
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -61,17 +60,6 @@ def here(tmp_path: Path) -> Iterator[None]:
     with contextlib.chdir(tmp_path):
         yield
     assert running_below(tmp_path) == []
-
-
-def running_below(folder: Path) -> list[int]:
-    return [each.pid for each in all_processes() if folder in _directory(each.pid).parents]
-
-
-def _directory(pid: int) -> Path:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink()
-    except OSError:
-        return Path("/")
 
 
 def build(continuation: Continuation = Continuation.KEPT, **tags: object) -> ParentCalculator:
@@ -425,6 +413,18 @@ def test_atoms_that_leave_the_cell_are_not_wrapped(atoms: Atoms) -> None:
         parent.label(moved)
         label = parent.label(shaken(moved, seed=0))
     assert_allclose(label.forces, inside.forces, atol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun here")
+def test_ranks_of_mpirun_are_stopped_and_end_with_it(atoms: Atoms, tmp_path: Path) -> None:
+    command = f"mpirun --allow-run-as-root --oversubscribe -n 2 {COMMAND}"
+    with stand_in(command), build() as parent:
+        for seed in range(3):
+            label = parent.label(shaken(atoms, seed=seed))
+            ranks = parent._session._run.ranks  # type: ignore[attr-defined]
+            assert [each.state for each in ranks.find()] == ["T", "T"]
+            assert_allclose(label.forces, emt(shaken(atoms, seed=seed)).get_forces(), atol=2e-7)
+    assert not (tmp_path / "vasp/0001").exists()
 
 
 OWNER = """
