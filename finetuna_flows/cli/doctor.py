@@ -139,15 +139,15 @@ def _vasp_tried_out() -> Iterator[Finding]:
 
 
 def _potcars() -> Finding:
-    places = {
-        "PMG_VASP_PSP_DIR": PYMATGEN.get("PMG_VASP_PSP_DIR"),
-        "VASP_PP_PATH": ase_config.get("VASP_PP_PATH"),
-    }
-    for name, place in places.items():
-        if place:
-            there = Path(place).is_dir()
-            return Finding("POTCARs", there, f"{name}={place}{'' if there else ' is no folder'}")
-    return Finding("POTCARs", False, f"set PMG_VASP_PSP_DIR (looked at {', '.join(places)})")
+    place = PYMATGEN.get("PMG_VASP_PSP_DIR")
+    if not place:
+        words = "set PMG_VASP_PSP_DIR to pymatgen's library of POTCARs (`pmg config -p`)"
+        if ase_config.get("VASP_PP_PATH"):
+            words += "; VASP_PP_PATH is ASE's, which --parent vasp does not read"
+        return Finding("POTCARs", False, words)
+    there = Path(place).is_dir()
+    words = f"PMG_VASP_PSP_DIR={place}{'' if there else ' is no folder'}"
+    return Finding("POTCARs", there, words)
 
 
 def _device(settings: Settings) -> Finding:

@@ -27,6 +27,7 @@ from pymatgen.io.vasp import Incar
 from finetuna_flows.errors import CheckpointError, ParentError
 from finetuna_flows.parents.specs import InputSetGenerator
 from finetuna_flows.parents.vasp.command import needs_potcar, vasp_command
+from finetuna_flows.parents.vasp.inputs import sorted_for
 from finetuna_flows.processes.program import guarded
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation
@@ -95,6 +96,7 @@ def relax_with_vasp(
     of_gamma = command if gamma is None else shlex.split(expandvars(gamma))
     running["vasp_gamma_cmd"] = shlex.join(guarded(of_gamma))
     writing = {"potcar_spec": not needs_potcar(command), **write_input_set_kwargs}
+    structure = sorted_for(generator, structure)
     inputs = _inputs(structure, generator, writing)
     _check_is_relaxation(Incar.from_str(inputs["INCAR"]))
     for earlier in (directory, previous):

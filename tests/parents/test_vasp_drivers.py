@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,14 @@ from ase.calculators.emt import EMT
 from emmet.core.tasks import TaskDoc
 from monty.json import MontyDecoder, MontyEncoder
 from numpy.testing import assert_allclose
+from pymatgen.core import SETTINGS as PYMATGEN
 from pymatgen.io.vasp import Incar, Outcar, Poscar, Vasprun
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp.inputs import make_inputs
+from finetuna_flows.parents.vasp.run import VaspRun, next_folder
+from finetuna_flows.parents.vasp.session import VaspSession
 from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.records import Label
@@ -483,6 +488,90 @@ def test_the_level_is_known_once_the_structure_is(atoms: Atoms) -> None:
 def test_a_molecule_without_a_box_is_refused(continuation: Continuation) -> None:
     with build(continuation) as parent, pytest.raises(ParentError, match="needs 3; put the"):
         parent.label(molecule("H2O"))
+
+
+def begun(atoms: Atoms, command: str = COMMAND) -> VaspSession:
+    inputs = make_inputs(OC20SetGenerator(), atoms, Continuation.KEPT, potcar=False)
+    folder = next_folder(Path.cwd())
+    inputs.write(folder, atoms)
+    run = VaspRun(shlex.split(command), folder, len(atoms), dict(inputs.incar), 60)
+    session = VaspSession(run, inputs, "no")
+    session.first(atoms)
+    return session
+
+
+def test_a_vasp_that_hangs_at_its_end_is_killed(
+    atoms: Atoms, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stand_in(), caplog.at_level(logging.WARNING):
+        session = begun(atoms)
+        session._run.ranks.stop()
+        session.close(patience=0.5)
+    assert [record.message.partition("0000 ")[2] for record in caplog.records] == [
+        "does not heed STOPCAR",
+        "does not end with its input; it is killed",
+    ]
+
+
+def test_the_end_of_its_input_ends_a_vasp_that_does_not_see_stopcar(
+    atoms: Atoms, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It runs in a copy of the folder."""
+    copied = f"mkdir copy && cp * copy 2>/dev/null; cd copy && exec {COMMAND}"
+    with stand_in(), caplog.at_level(logging.WARNING):
+        begun(atoms, shlex.join(["sh", "-c", copied])).close()
+    assert "hard stop" not in Path("vasp/0000/vasp.out").read_text()
+    assert "General timing" in Path("vasp/0000/copy/OUTCAR").read_text()
+    assert not caplog.records
+
+
+def potcar(symbol: str, valence: int) -> str:
+    """The head of a POTCAR, which is all that the stand-in's names and pymatgen's checks need."""
+    return (
+        f"  PAW_PBE {symbol} 01Jan2000\n  {valence}.00000000000000\n"
+        " parameters from PSCTR are:\n"
+        f"   VRHFIN ={symbol}: of a test\n   LEXCH  = PE\n   EATOM  =     1.0000 eV\n\n"
+        f"   TITEL  = PAW_PBE {symbol} 01Jan2000\n   LULTRA =        F\n"
+        f"   POMASS =   63.546; ZVAL   =   {valence}.000    mass and valenz\n"
+        "   ENMAX  =  295.446; ENMIN  =  221.585 eV\n"
+        "END of PSCTR-controll parameters\n local part\n  1.0  2.0  3.0\nEnd of Dataset\n"
+    )
+
+
+@pytest.fixture
+def wrapper(tmp_path: Path) -> str:
+    """A program that is no Python to look at, as VASP is."""
+    program = tmp_path / "vasp_std"
+    program.write_text(f"#!/bin/sh\nexec {COMMAND}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_potcars_come_from_pymatgens_library(
+    atoms: Atoms, wrapper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for symbol, valence in (("Cu", 11), ("O", 6)):
+        folder = tmp_path / "library/POT_GGA_PAW_PBE" / symbol
+        folder.mkdir(parents=True)
+        (folder / "POTCAR").write_text(potcar(symbol, valence))
+    monkeypatch.setitem(PYMATGEN, "PMG_VASP_PSP_DIR", str(tmp_path / "library"))
+    with stand_in(wrapper), build() as parent:
+        label = parent.label(atoms[::-1])
+        assert parent.level.endswith("PAW Cu O")
+    assert_allclose(label.forces, emt(atoms[::-1]).get_forces(), atol=2e-7)
+    titles = re.findall(r"TITEL +=.*PAW_PBE (\w+)", Path("vasp/0000/POTCAR").read_text())
+    assert titles == ["Cu", "O"]
+
+
+def test_a_missing_library_of_potcars_is_named_before_anything_runs(
+    atoms: Atoms, wrapper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PYMATGEN, "PMG_VASP_PSP_DIR", None)
+    with stand_in(wrapper):
+        parent = build()
+        with pytest.raises(ParentError, match=r"no POTCAR for Cu8 O1: .*set PMG_VASP_PSP_DIR"):
+            parent.prepare(atoms)  # type: ignore[attr-defined]
+    assert not Path("vasp").exists()
 
 
 def test_the_outcar_is_pymatgens(atoms: Atoms) -> None:

@@ -161,3 +161,13 @@ def test_the_folder_of_a_real_relaxation(tmp_path: Path) -> None:
     made = settings.get_input_set(potcar_spec=True)
     assert len(made.poscar.structure) == 120
     assert settings.said_incar.items() <= settings.incar.items()
+
+
+def test_elements_are_grouped_and_found_again(atoms: Atoms) -> None:
+    mixed = atoms[[0, 8, 1, 2, 3, 4, 5, 6, 7]]
+    mixed.symbols[3] = "Ag"
+    inputs = make_inputs(OC20SetGenerator(), mixed, Continuation.COLD, potcar=False)
+    assert list(mixed.symbols[inputs.order]) == ["Cu"] * 7 + ["Ag", "O"]
+    assert inputs.potcar == "Cu\nAg\nO"
+    rows = mixed.positions[inputs.order]
+    assert (inputs.to_atoms(rows) == mixed.positions).all()

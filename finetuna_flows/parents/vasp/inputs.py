@@ -128,7 +128,7 @@ def make_inputs(
             f"the cell of {atoms.symbols} has {atoms.cell.rank} independent vectors but VASP "
             "needs 3; put the structure into a box"
         )
-    made = _ask(generator, _structure(atoms), potcar=potcar)
+    made = _ask(generator, sorted_for(generator, _structure(atoms)), potcar=potcar)
     sites = made.poscar.structure.site_properties
     if ORDER not in sites or len(sites[ORDER]) != len(atoms):
         raise ParentError(
@@ -144,6 +144,15 @@ def make_inputs(
         order=np.array(sites[ORDER], dtype=np.intp),
         structure=atoms.copy(),
     )
+
+
+def sorted_for(generator: InputSetGenerator, structure: Structure) -> Structure:
+    """Sites of one element together, unless the generator has an order of its own.
+
+    atomate2's generators have the option but hide the property of pymatgen's that heeds it.
+    """
+    wanted = getattr(generator, "sort_structure", False)
+    return structure.get_sorted_structure() if wanted else structure
 
 
 def _ask(generator: InputSetGenerator, structure: Structure, *, potcar: bool) -> VaspInput:

@@ -21,6 +21,8 @@ STOPCAR = "LABORT = .TRUE.\n"
 """VASP ends within an electronic iteration; LSTOP would have it finish a whole label."""
 STOP_PATIENCE = 120.0
 """Seconds for that iteration."""
+STOP_PROMPTS = 2
+"""Geometries that VASP reads between STOPCAR and its end."""
 EOF_PATIENCE = 10.0
 """Seconds for VASP to end when its input has ended."""
 
@@ -113,11 +115,16 @@ class VaspSession:
         self.paused_time += time.perf_counter() - self._paused_at
         self._paused_at = None
 
-    def close(self) -> None:
+    def close(self, patience: float = STOP_PATIENCE) -> None:
         """Let VASP end by itself, and compare all its answers with OUTCAR.
 
         STOPCAR makes it end after one more electronic iteration, which belongs to no label; the
         end of its input, and then a signal, where that does not help.
+
+        Parameters
+        ----------
+        patience
+            Seconds for that iteration.
 
         Raises
         ------
@@ -126,7 +133,7 @@ class VaspSession:
         """
         with self._run.alive():
             self.resume()
-            self._end()
+            self._end(patience)
         self.kill()
         self._compare()
 
@@ -161,18 +168,27 @@ class VaspSession:
             check_filed(self._run, asked, np.asarray(atoms.cell), step, filed)
             self._checked += 1
 
-    def _end(self) -> None:
+    def _end(self, patience: float) -> None:
         atoms, _ = self._answers[-1] if self._answers else (self.inputs.structure, None)
         (self.folder / "STOPCAR").write_text(STOPCAR)
         program = self._run.program
-        deadline = time.monotonic() + STOP_PATIENCE
+        deadline = time.monotonic() + patience
         try:
-            program.write(self.inputs.rows(atoms), STOP_PATIENCE)
-            while (line := program.read_line(max(0.0, deadline - time.monotonic()))) is not None:
-                if self._run.stream.wants_positions(line):
-                    program.write(self.inputs.rows(atoms), STOP_PATIENCE)
+            for _ in range(STOP_PROMPTS):
+                program.write(self.inputs.rows(atoms), patience)
+                if not self._prompts_again(deadline):
+                    break
         except TimeoutError:
             logger.warning("VASP in %s does not heed STOPCAR", self.folder)
         program.close_input()
-        if program.wait(EOF_PATIENCE) is None:
+        if program.wait(min(patience, EOF_PATIENCE)) is None:
             logger.warning("VASP in %s does not end with its input; it is killed", self.folder)
+
+    def _prompts_again(self, deadline: float) -> bool:
+        """Whether VASP asks for positions once more, or ends."""
+        while True:
+            line = self._run.program.read_line(max(0.0, deadline - time.monotonic()))
+            if line is None:
+                return False
+            if self._run.stream.wants_positions(line):
+                return True
