@@ -225,8 +225,10 @@ IN_FORCES = {
 }
 
 
-@pytest.mark.parametrize("fault", CRASHES)
-@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.RESTART])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [*((Continuation.COLD, fault) for fault in CRASHES), (Continuation.RESTART, "kill")],
+)
 def test_a_crash_is_told_and_may_be_tried_again(
     kind: Continuation, fault: str, atoms: Atoms, tmp_path: Path
 ) -> None:
@@ -241,11 +243,12 @@ def test_a_crash_is_told_and_may_be_tried_again(
 
 
 @pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.KEPT])
 def test_what_vasp_complains_of_itself_is_not_tried_again(
-    continuation: Continuation, fault: str, atoms: Atoms
+    kind: Continuation, fault: str, atoms: Atoms
 ) -> None:
     words, retryable = WRONG[fault]
-    with stand_in(fault=f"{fault}@1"), build(continuation) as parent:
+    with stand_in(fault=f"{fault}@1"), build(kind) as parent:
         with pytest.raises(ParentError, match=words) as caught:
             parent.label(atoms)
         assert caught.value.retryable is retryable
@@ -264,13 +267,10 @@ def test_an_interactive_answer_that_is_nonsense_is_refused(fault: str, atoms: At
     ("fault", "words"),
     [("truncate", "cut off or damaged"), ("nan", "not finite|no number"), ("atoms", "forces|rows")],
 )
-@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.RESTART])
-def test_a_vasprun_that_is_nonsense_is_refused(
-    kind: Continuation, fault: str, words: str, atoms: Atoms
-) -> None:
+def test_a_vasprun_that_is_nonsense_is_refused(fault: str, words: str, atoms: Atoms) -> None:
     with (
         stand_in(fault=f"{fault}@1"),
-        build(kind) as parent,
+        build(Continuation.COLD) as parent,
         pytest.raises(ParentError, match=words),
     ):
         parent.label(atoms)
@@ -285,14 +285,15 @@ def test_files_of_other_positions_are_refused(atoms: Atoms) -> None:
         parent.label(atoms)
 
 
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.KEPT])
 def test_silence_has_a_deadline(
-    continuation: Continuation, atoms: Atoms, monkeypatch: pytest.MonkeyPatch
+    kind: Continuation, atoms: Atoms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "1")
     words = r"no output for 1 s \(FINETUNA_FLOWS_VASP_SILENCE\)"
     with (
         stand_in(fault="silent@1"),
-        build(continuation) as parent,
+        build(kind) as parent,
         pytest.raises(ParentError, match=words),
     ):
         parent.label(atoms)
