@@ -143,7 +143,7 @@ def print_overhead(engine: str, geometries: list[Atoms]) -> None:
 def bare_loop(engine: str, geometries: list[Atoms], here: Path) -> list[float]:
     """Seconds of each label but the first, by a loop that does nothing else."""
     first = geometries[0]
-    inputs = make_inputs(OC20SetGenerator(), first, Continuation.KEPT, potcar=False)
+    inputs = make_inputs(OC20SetGenerator(), first, Continuation.KEPT, stand_in=True)
     inputs.write(here, first)
     pipe = subprocess.PIPE
     seconds = []

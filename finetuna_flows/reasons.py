@@ -43,6 +43,10 @@ class StopReason(Reason):
     MAX_STEPS = "max_steps", "the allowed number of steps is used up"
     MAX_PARENT_CALLS = "max_parent_calls", "the allowed number of parent calls is used up"
     MAX_WALL_TIME = "max_wall_time", "the allowed wall time is used up"
+    OTHER_CRITERION = (
+        "other_criterion",
+        "the calculation met a criterion of its own, which is no threshold of forces",
+    )
     OPTIMIZER_GAVE_UP = "optimizer_gave_up", "the optimizer found no way down"
 
 

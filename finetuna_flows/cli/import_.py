@@ -76,7 +76,7 @@ def _import(
     try:
         with shown(console):
             document = maker.document(prepare.apply)
-    except (FinetunaError, ValueError) as error:
+    except (FinetunaError, ValueError, OSError) as error:
         return error
     keep(document).run(store=store)
     return document

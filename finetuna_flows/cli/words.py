@@ -92,7 +92,9 @@ class Words:
             parent = parse_parent(self.parent or EMBEDDED, self.parent_args)
             return parent, DEFAULT_FMAX if self.fmax is None else self.fmax
         parent, own_fmax = parse_vasp_inputs(self.vasp_inputs, self.parent, self.parent_args)
-        return parent, self.fmax or own_fmax or DEFAULT_FMAX
+        if self.fmax is not None:
+            return parent, self.fmax
+        return parent, DEFAULT_FMAX if own_fmax is None else own_fmax
 
 
 def check_said(word: str, said: str | None, arguments: str | None) -> None:

@@ -137,7 +137,7 @@ def relaxations_in_store(
     query
         Which ones, as the store's own ``query`` takes it.
     fmax, like
-        See `relaxation.vasp_join.join_runs`; with `like`, all must start there.
+        See `relaxation.vasp.join.join_runs`; with `like`, all must start there.
     """
     criteria = dict(query or {})
     if isinstance(store, JobStore):

@@ -14,6 +14,7 @@ from jobflow.core.flow import get_flow
 
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.finetuning.recipe import CHECKPOINT
+from finetuna_flows.parents.vasp.run import FOLDERS
 from finetuna_flows.relaxation.checkpoint import rename_aside, set_aside
 
 logger = logging.getLogger(__name__)
@@ -70,10 +71,11 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 def _set_earlier_aside(folder: Path) -> None:
-    """A ledger, the checkpoint of a training, or, whole, the folder of VASP's own relaxation."""
+    """A ledger, a training's checkpoint, VASP's labels; whole, what VASP relaxed by itself."""
     set_aside(folder)
-    if (folder / CHECKPOINT).exists():
-        rename_aside(folder / CHECKPOINT)
+    for name in (CHECKPOINT, FOLDERS):
+        if (folder / name).exists():
+            rename_aside(folder / name)
     if (folder / VASP_INPUT).exists() or (folder / f"{VASP_INPUT}.gz").exists():
         rename_aside(folder)
         folder.mkdir()

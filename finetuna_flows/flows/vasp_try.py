@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -26,22 +27,19 @@ from pymatgen.io.vasp import Incar
 
 from finetuna_flows.errors import CheckpointError, ParentError
 from finetuna_flows.parents.specs import InputSetGenerator
-from finetuna_flows.parents.vasp.command import needs_potcar, vasp_command
+from finetuna_flows.parents.vasp.command import is_stand_in, vasp_command
+from finetuna_flows.parents.vasp.fresh import CARRIED
 from finetuna_flows.parents.vasp.inputs import sorted_for
 from finetuna_flows.processes.program import guarded
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.vasp.read import read_vasp_relaxation
+from finetuna_flows.vasp.tags import FIXED_CELL, RELAXATIONS
 
 logger = logging.getLogger(__name__)
 
-INPUTS = ("INCAR", "KPOINTS", "POSCAR")
-KEPT = ("WAVECAR", "CHGCAR")
-"""What VASP can begin with."""
-METHODS = (1, 2, 3)
-"""IBRION of relaxations."""
-FIXED_CELL = 2
-"""Highest ISIF that leaves the cell as it is."""
+INPUTS = ("INCAR", "KPOINTS", "POSCAR", "POTCAR.spec", "POTCAR")
+TITLE = re.compile(r"TITEL\s*=\s*(.*\S)")
 FINISHED = (StopReason.CONVERGED, StopReason.MAX_STEPS)
 WORDS = ("std_err.txt", "vasp.out")
 """Where VASP says why it ended."""
@@ -95,7 +93,7 @@ def relax_with_vasp(
     gamma = running.get("vasp_gamma_cmd")
     of_gamma = command if gamma is None else shlex.split(expandvars(gamma))
     running["vasp_gamma_cmd"] = shlex.join(guarded(of_gamma))
-    writing = {"potcar_spec": not needs_potcar(command), **write_input_set_kwargs}
+    writing = {"potcar_spec": is_stand_in(command), **write_input_set_kwargs}
     structure = sorted_for(generator, structure)
     inputs = _inputs(structure, generator, writing)
     _check_is_relaxation(Incar.from_str(inputs["INCAR"]))
@@ -118,7 +116,12 @@ def _inputs(
     """The text of each input file that would be written."""
     with TemporaryDirectory() as folder, chdir(folder):
         write_vasp_input_set(structure, _atomate(generator), **writing)
-        return {name: Path(name).read_text() for name in INPUTS if Path(name).exists()}
+        return {name: _said(name, Path(name).read_text()) for name in INPUTS if Path(name).exists()}
+
+
+def _said(name: str, text: str) -> str:
+    """Of a POTCAR its titles; it is large, and may not lie about."""
+    return "\n".join(TITLE.findall(text)) if name == "POTCAR" else text
 
 
 def _atomate(generator: InputSetGenerator) -> VaspInputGenerator:
@@ -128,7 +131,7 @@ def _atomate(generator: InputSetGenerator) -> VaspInputGenerator:
 
 def _check_is_relaxation(incar: Incar) -> None:
     ibrion, isif, nsw = (int(incar.get(tag, 0)) for tag in ("IBRION", "ISIF", "NSW"))
-    if ibrion not in METHODS or nsw < 1:
+    if ibrion not in RELAXATIONS or nsw < 1:
         raise ValueError(
             f"IBRION is {ibrion} and NSW {nsw} but a relaxation has IBRION 1, 2 or 3 and NSW above "
             "0; mend `user_incar_settings`, or take another input set"
@@ -162,7 +165,7 @@ def _inputs_of(directory: Path) -> dict[str, str]:
         for file in (f"{name}.orig", f"{name}.orig.gz", name, f"{name}.gz"):
             if (directory / file).exists():
                 with open_with_compression(str(directory / file)) as stream:
-                    found[name] = str(stream.read())
+                    found[name] = _said(name, str(stream.read()))
                 break
     return found
 
@@ -184,7 +187,7 @@ def _set_aside(directory: Path, inputs: Mapping[str, str]) -> None:
 
 
 def _begin_with(previous: Path, directory: Path) -> None:
-    for name in KEPT:
+    for name in CARRIED:
         for file in (previous / name, previous / f"{name}.gz"):
             if file.exists():
                 with (

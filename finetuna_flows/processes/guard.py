@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> NoReturn:
     if program == 0:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python; exec would keep that
+            signal.signal(ignored, signal.SIG_DFL)
         try:
             os.execvp(words[0], words)  # noqa: S606 - no shell is wanted
         except OSError as error:

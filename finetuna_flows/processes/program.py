@@ -21,6 +21,8 @@ START = (
 """A guard without site-packages, which it does not need, takes half the time to start."""
 GRACE = 5.0
 """Seconds that a program has to end when it is asked to, before it is killed."""
+CHUNK = 65536
+"""Bytes that are read at once."""
 LOOK = 0.5
 """Seconds; how often a silent program is looked after."""
 
@@ -57,7 +59,6 @@ class Program:
         errors: str,
         environment: Mapping[str, str],
     ) -> None:
-        self._copy = (directory / output).open("ab")
         with (directory / errors).open("ab") as stderr:
             self._guard = subprocess.Popen(
                 guarded(command),
@@ -69,7 +70,8 @@ class Program:
                 start_new_session=True,
                 bufsize=0,
             )
-        self._pending = b""
+        self._copy = (directory / output).open("ab")
+        self._pending: list[bytes] = []
         self._lines: deque[str] = deque()
         self._ended = False
         for stream in (self._guard.stdin, self._guard.stdout):
@@ -164,7 +166,9 @@ class Program:
         if stdout in ready:
             self._read()
         elif not ready and self.exit_code is not None:
-            self._ended = True  # somebody else holds the stream; whatever came has been read
+            while self._read():  # what came between the look and the end
+                pass
+            self._finish()  # somebody else may hold the stream for ever
         if rest and stdin in ready and stdin is not None:
             try:
                 return rest[stdin.write(rest) or 0 :]
@@ -172,20 +176,27 @@ class Program:
                 return b""
         return rest
 
-    def _read(self) -> None:
-        if self._guard.stdout is None:
-            return
-        chunk = self._guard.stdout.read(65536)
+    def _read(self) -> bool:
+        """Take what there is now; whether there was something."""
+        chunk = None if self._guard.stdout is None else self._guard.stdout.read(CHUNK)
         if chunk is None:
-            return
+            return False
+        if not chunk:
+            self._finish()
+            return False
         self._copy.write(chunk)
         self._copy.flush()
-        self._pending += chunk
-        if not chunk:
-            self._ended = True
-            chunk, self._pending = self._pending, b""
-            if chunk:
-                self._lines.append(chunk.decode(errors="replace"))
-            return
-        *lines, self._pending = self._pending.split(b"\n")
+        if b"\n" not in chunk:
+            self._pending.append(chunk)
+            return True
+        *lines, rest = b"".join([*self._pending, chunk]).split(b"\n")
+        self._pending = [rest] if rest else []
         self._lines += [line.decode(errors="replace") for line in lines]
+        return True
+
+    def _finish(self) -> None:
+        """Hand out a last line that has no end."""
+        self._ended = True
+        if self._pending:
+            self._lines.append(b"".join(self._pending).decode(errors="replace"))
+            self._pending = []

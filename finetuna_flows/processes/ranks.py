@@ -31,6 +31,8 @@ from finetuna_flows.processes.tree import (
 VARIABLE = "FINETUNA_FLOWS_PROGRAM"
 LAUNCHER = "srun"
 """SLURM's, which has its tasks started by somebody else."""
+REMOTE_SHELLS = ("ssh", "rsh", "qrsh", "blaunch")
+"""By which a launcher reaches other nodes."""
 PATIENCE = 5.0
 """Seconds until every rank must be in the state that was asked for."""
 SCANCEL_PATIENCE = 60.0
@@ -79,7 +81,7 @@ class Ranks:
         Raises
         ------
         RanksError
-            If there are none on this node, or one runs on.
+            If there are none on this node, or some on others too, or one runs on.
         """
         return self._bring(signal.SIGSTOP, lambda each: each.state == STOPPED)
 
@@ -101,6 +103,11 @@ class Ranks:
     def _bring(self, number: signal.Signals, reached: Callable[[ProcessState], bool]) -> float:
         started = time.perf_counter()
         ranks = self.find()
+        remote = [each.name for each in ranks if each.name in REMOTE_SHELLS]
+        if remote and number is signal.SIGSTOP:
+            raise RanksError(
+                f"ranks run on other nodes too (by {remote[0]}), where they cannot be watched"
+            )
         if not ranks:
             raise RanksError("no rank of the program runs on this node, so none can be watched")
         if any(each.name == LAUNCHER for each in self.program.processes()):

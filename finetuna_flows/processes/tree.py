@@ -31,10 +31,10 @@ class ProcessState:
 
 
 def read_state(pid: int) -> ProcessState | None:
-    """What is known of a process; None where there is none."""
+    """What is known of a process; None where there is none, or it may not be looked at."""
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return None
     before, _, after = text.rpartition(")")
     fields = after.split()

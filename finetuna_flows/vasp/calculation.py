@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -29,6 +30,8 @@ class FiledStep:
     """Lattice vectors in Å, one a row; None where the step does not repeat them."""
     cycles: int | None = None
     """Electronic iterations; None where the file was not asked for them."""
+    last_change: float = math.inf
+    """Of F in the last of these, eV; inf where there was one alone."""
 
 
 def read_calculation(calculation: Element) -> FiledStep:
@@ -56,12 +59,20 @@ def read_calculation(calculation: Element) -> FiledStep:
         forces=read_rows(forces),
         cell=cell,
         cycles=len(iterations),
+        last_change=last_change([_energies(each)["e_fr_energy"] for each in iterations[-2:]]),
     )
 
 
 def extrapolated(free_energy: float, last: Mapping[str, float]) -> float:
     """E0 of an ionic step in eV, from its F and E0 and F of its last electronic iteration."""
     return free_energy + last["e_0_energy"] - last["e_fr_energy"]
+
+
+def last_change(free_energies: Sequence[float]) -> float:
+    """Change of F in the last of some electronic iterations, eV; inf where it is the first."""
+    if len(free_energies) < 2:
+        return math.inf
+    return abs(free_energies[-1] - free_energies[-2])
 
 
 def read_geometry(structure: Element) -> tuple[Array, Array]:

@@ -1,7 +1,8 @@
 """VASP's level of theory in words, the same for a parent and for files that exist already.
 
 Only what changes energies and forces is named: two calculations whose words are equal can be
-compared. VASP's version is left out.
+compared. Every tag that is given is named but those that change no converged number; VASP's
+version is left out.
 """
 
 from __future__ import annotations
@@ -26,33 +27,33 @@ FUNCTIONALS = {
 }
 """Words for GGA; where it is missing, the POTCARs say it."""
 
-NAMED = (
-    "METAGGA",
-    "LHFCALC",
-    "AEXX",
-    "HFSCREEN",
-    "IVDW",
-    "LUSE_VDW",
-    "LDAU",
-    "LDAUTYPE",
-    "LDAUL",
-    "LDAUU",
-    "LDAUJ",
-    "PREC",
-    "LASPH",
-    "NELECT",
-    "NUPDOWN",
-    "LSORBIT",
-    "LNONCOLLINEAR",
-    "LSOL",
-    "LDIPOL",
-    "IDIPOL",
-    "EFIELD",
-)
-"""Tags that are named where they are given."""
+SAID_BY_WORDS = frozenset({"GGA", "ENCUT", "ISMEAR", "SIGMA", "ISPIN", "KSPACING", "KGAMMA"})
+"""What the first words of a level tell."""
+
+OF_NO_ACCOUNT = frozenset({
+    "SYSTEM", "MAGMOM", "IBRION", "NSW", "EDIFFG", "POTIM", "ISIF", "ISYM", "SYMPREC",
+    "INTERACTIVE", "IWAVPR", "NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU",
+    "LASYNC", "NWRITE", "ISTART", "ICHARG", "INIWAV", "LWAVE", "LCHARG", "LAECHG", "LVTOT",
+    "LVHAR", "LELF", "LORBIT", "NEDOS", "EMIN", "EMAX", "LMAXMIX", "NBANDS", "ALGO", "IALGO",
+    "NELM", "NELMIN", "NELMDL", "EDIFF", "AMIX", "BMIX", "AMIX_MAG", "BMIX_MAG", "AMIN", "IMIX",
+    "MAXMIX", "WC", "TIME", "LDIAG", "KPOINT_BSE",
+})  # fmt: skip
+"""Tags of the motion, of the machine, of files, and of the way to self-consistency."""
+
+ENGINE, STAND_IN = "VASP", "stand-in for VASP"
 
 
-def vasp_level(incar: Mapping[str, Any], kpoints: Kpoints | None, potcars: Iterable[str]) -> str:
+def engine_in(text: str) -> str:
+    """What a program that wrote `text` calls itself."""
+    return STAND_IN if STAND_IN in text else ENGINE
+
+
+def vasp_level(
+    incar: Mapping[str, Any],
+    kpoints: Kpoints | None,
+    potcars: Iterable[str],
+    engine: str = ENGINE,
+) -> str:
     """Functional, cutoff, smearing, spin, k-points and PAW data sets.
 
     Parameters
@@ -63,6 +64,8 @@ def vasp_level(incar: Mapping[str, Any], kpoints: Kpoints | None, potcars: Itera
         None where KSPACING says it.
     potcars
         Titles (``PAW_PBE Cu_pv 06Sep2000``) or symbols (``Cu_pv``).
+    engine
+        What the program calls itself.
     """
     gga = str(incar.get("GGA", "")).upper()
     words = [
@@ -71,10 +74,13 @@ def vasp_level(incar: Mapping[str, Any], kpoints: Kpoints | None, potcars: Itera
         f"ISMEAR {incar.get('ISMEAR', 1)} of {incar.get('SIGMA', 0.2):g} eV",
         "spin" if int(incar.get("ISPIN", 1)) == 2 else "no spin",
         _kpoint_words(incar, kpoints),
-        *(f"{tag} {_plain(incar[tag])}" for tag in NAMED if tag in incar),
+        *(
+            f"{tag} {_plain(incar[tag], tag)}"
+            for tag in sorted(set(incar) - SAID_BY_WORDS - OF_NO_ACCOUNT)
+        ),
     ]
     symbols = sorted({_symbol(each) for each in potcars})
-    return f"VASP {', '.join(words)}, PAW {' '.join(symbols) or 'unknown'}"
+    return f"{engine} {', '.join(words)}, PAW {' '.join(symbols) or 'unknown'}"
 
 
 def _kpoint_words(incar: Mapping[str, Any], kpoints: Kpoints | None) -> str:
@@ -91,7 +97,11 @@ def _symbol(potcar: str) -> str:
     return words[1] if len(words) > 1 else words[0]
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, tag: str) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(map(_plain, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return " ".join(_plain(each, tag) for each in value)
+    if tag == "LREAL":  # .FALSE., .TRUE., On, Auto
+        return str(value).strip(".")[:1].upper()
+    if isinstance(value, bool):
+        return str(value)[:1]
+    return f"{value:g}" if isinstance(value, float) else str(value).capitalize()

@@ -46,12 +46,15 @@ def test_what_is_imported_is_in_the_store(finished: Path, tmp_path: Path) -> Non
 def test_a_damaged_one_is_reported_and_the_rest_is_kept(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "OUTCAR").write_text("vasp.6.3.2\n")
-    words = ["import", "bad", str(finished / "OUTCAR"), "--name", "cg", "--store", "st", "--json"]
-    done = run(tmp_path, *words)
+    (tmp_path / "worse").mkdir()
+    (tmp_path / "worse" / "vasprun.xml.gz").write_bytes(b"no archive")
+    paths = ["bad", "worse", str(finished / "OUTCAR")]
+    done = run(tmp_path, "import", *paths, "--name", "cg", "--store", "st", "--json")
     assert done.exit_code == 3
     assert "bad/OUTCAR ends before its first geometry" in done.stderr
-    failed, kept = map(json.loads, done.stdout.splitlines())
-    assert failed["error"] == "ParentError"
+    assert "worse/vasprun.xml.gz cannot be read: Not a gzipped file" in done.stderr
+    *failed, kept = map(json.loads, done.stdout.splitlines())
+    assert [each["error"] for each in failed] == ["ParentError"] * 2
     assert kept["name"] == "cg"
     assert len(run(tmp_path, "list", "--store", "st", "--json").stdout.splitlines()) == 1
 

@@ -57,7 +57,7 @@ def test_a_folder_with_inputs_is_all_that_is_needed(inputs: Path) -> None:
     (doc,) = documents(result)
     assert doc["fmax_threshold"] == 0.06
     assert doc["level_of_theory"] == (
-        "VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
+        "stand-in for VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
     )
     assert doc["integrity"] == "intact"
     label = Path("runs/inputs/online/vasp/0000")
@@ -105,6 +105,7 @@ def test_a_killed_command_goes_on_with_the_labels(inputs: Path, tmp_path: Path) 
         (("slab.vasp", "--vasp-inputs", "inputs"), "slab.vasp is named beside --vasp-inputs"),
         (("--vasp-inputs", "inputs", "--parent", "emt"), "--parent is emt but --vasp-inputs means"),
         (("--vasp-inputs", "nowhere"), "nowhere holds no INCAR"),
+        (("--vasp-inputs", "inputs", "--fmax", "0"), "`fmax` is 0.0 eV/Å but must be a positive"),
         ((), "no structure is named"),
     ],
 )

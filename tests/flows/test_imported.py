@@ -121,7 +121,7 @@ def test_a_task_document_says_what_its_directory_says(
     whole = read_vasp_relaxation(finished, like=oxygen_on_copper())
     assert isinstance(found, Relaxation)
     assert name.endswith("one")
-    assert found.level == whole.level
+    assert found.level == whole.level.removeprefix("stand-in for ")  # which no task document says
     assert found.scf_cycles == whole.scf_cycles
     assert found.energy == pytest.approx(whole.energy, abs=1e-8)
     assert found.fmax == pytest.approx(whole.fmax, abs=1e-8)
@@ -180,4 +180,4 @@ def test_golds_task_documents(name: str, steps: int, store: JobStore) -> None:
     assert [step.energy for step in found.steps] == pytest.approx(
         [step.energy for step in whole.steps], abs=1e-8
     )
-    assert found.level == whole.level
+    assert found.level == whole.level.removeprefix("stand-in for ")  # which no task document says

@@ -125,6 +125,16 @@ def test_a_run_of_other_inputs_is_not(tmp_path: Path) -> None:
     assert first.level_of_theory != other.level_of_theory
 
 
+@pytest.mark.filterwarnings("ignore:.*POTCARs.*")
+def test_other_potcars_are_other_inputs(tmp_path: Path) -> None:
+    run(maker(), tmp_path / "one")
+    semicore = OC20SetGenerator(
+        user_incar_settings={"NSW": 60}, user_potcar_settings={"Cu": "Cu_pv"}
+    )
+    with pytest.raises(CheckpointError, match=r"holds a VASP run with another POTCAR\.spec"):
+        run(maker(input_set_generator=semicore), tmp_path / "one")
+
+
 def test_a_try_that_custodian_corrected_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

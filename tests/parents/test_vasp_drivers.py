@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,6 @@ def test_wave_functions_of_a_run_that_was_cut_off_are_left_alone(atoms: Atoms) -
     outcar = Path("vasp/0000/OUTCAR")
     outcar.write_text(outcar.read_text()[:2000])
     (second,) = labels(build(Continuation.RESTART), atoms, [1])
-    assert not Path("vasp/0001/WAVECAR").samefile("vasp/0000/WAVECAR")
     (cold,) = labels(build(Continuation.COLD), atoms, [1])
     assert second.scf_cycles == cold.scf_cycles
 
@@ -176,17 +176,65 @@ def test_both_dialects_and_their_ends(version: str, atoms: Atoms) -> None:
 
 
 def test_spin(continuation: Continuation, atoms: Atoms) -> None:
-    moments = np.linspace(0, 1, len(atoms))
-    atoms.set_initial_magnetic_moments(moments)
-    made = labels(build(continuation, ISPIN=2), atoms, range(2))
-    assert_allclose(made[1].forces, emt(shaken(atoms, seed=1)).get_forces(), atol=2e-7)
-    poscar = Poscar.from_file("vasp/0000/POSCAR", check_for_potcar=False)
-    magmom = dict(zip(moments.round(3), atoms.symbols, strict=True))
+    mixed = atoms[np.random.default_rng(1).permutation(len(atoms))]
+    mixed.set_initial_magnetic_moments(np.linspace(0.1, 0.9, len(atoms)))
+    made = labels(build(continuation, ISPIN=2), mixed, range(2))
+    assert_allclose(made[1].forces, emt(shaken(mixed, seed=1)).get_forces(), atol=2e-7)
+    poscar = Poscar.from_file("vasp/0000/POSCAR", check_for_potcar=False).structure
     given = Incar.from_file("vasp/0000/INCAR")["MAGMOM"]
-    assert [magmom[np.round(each, 3)] for each in given] == [
-        site.specie.symbol for site in poscar.structure
-    ]
+    first = shaken(mixed, seed=0)
+    for site, moment in zip(poscar, given, strict=True):
+        away = np.linalg.norm(first.positions - site.coords, axis=1)
+        assert moment == pytest.approx(mixed.get_initial_magnetic_moments()[away.argmin()])
     assert "mag=" in Path("vasp/0000/vasp.out").read_text()
+
+
+def test_other_moments_are_other_inputs(atoms: Atoms) -> None:
+    with build(Continuation.COLD, ispin=2) as parent:
+        for moment in (1.0, -2.0):
+            atoms.set_initial_magnetic_moments([moment] * len(atoms))
+            parent.label(atoms)
+    said = [Incar.from_file(f"vasp/000{i}/INCAR")["MAGMOM"] for i in (0, 1)]
+    assert said == [[1.0] * 9, [-2.0] * 9]
+
+
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.KEPT])
+def test_a_label_that_somebody_broke_off_is_refused(kind: Continuation, atoms: Atoms) -> None:
+    stopped = f"echo LABORT=.TRUE. > STOPCAR; exec {COMMAND}"
+    with (
+        stand_in(shlex.join(["sh", "-c", stopped])),
+        build(kind) as parent,
+        pytest.raises(ParentError, match="STOPCAR that is not ours") as caught,
+    ):
+        parent.label(atoms)
+    assert not caught.value.retryable
+
+
+def test_a_failed_label_leaves_no_wave_functions(atoms: Atoms, tmp_path: Path) -> None:
+    labels(build(Continuation.RESTART), atoms, [0])
+    for _ in range(2):
+        with stand_in(fault="truncate@1"), pytest.raises(ParentError, match="cut off"):
+            labels(build(Continuation.RESTART), atoms, [1])
+    assert [file.parent.name for file in tmp_path.glob("vasp/*/WAVECAR")] == ["0000"]
+
+
+def test_a_vasp_that_has_nsw_answers_is_followed_by_another(atoms: Atoms) -> None:
+    parent = build()
+    parent.prepare(atoms)  # type: ignore[attr-defined]
+    inputs = parent._inputs  # type: ignore[attr-defined]
+    parent._inputs = replace(inputs, incar={**inputs.incar, "NSW": 3})  # type: ignore[attr-defined]
+    made = labels(parent, atoms, range(5))
+    assert [label.restarts for label in made] == [0] * 5
+    for seed, label in enumerate(made):
+        assert_allclose(label.forces, emt(shaken(atoms, seed=seed)).get_forces(), atol=2e-7)
+    assert len(list(Path("vasp").iterdir())) == 3
+
+
+@pytest.mark.parametrize("kind", [Continuation.COLD, Continuation.KEPT])
+def test_a_folder_that_cannot_be_written_to_is_told(kind: Continuation, atoms: Atoms) -> None:
+    Path("vasp").touch()
+    with build(kind) as parent, pytest.raises(ParentError, match=r"no label by VASP in .*vasp"):
+        parent.label(atoms)
 
 
 def test_a_build_that_does_not_flush_its_files_is_no_trouble(atoms: Atoms) -> None:
@@ -481,7 +529,8 @@ def test_the_level_is_known_once_the_structure_is(atoms: Atoms) -> None:
     assert parent.level == "VASP, OC20SetGenerator"
     parent.prepare(atoms)  # type: ignore[attr-defined]
     assert parent.level == (
-        "VASP RPBE, 400 eV, ISMEAR 1 of 0.2 eV, spin, 8×9×1 Monkhorst k-points, PAW Cu O"
+        "stand-in for VASP RPBE, 400 eV, ISMEAR 1 of 0.2 eV, spin, 8×9×1 Monkhorst k-points, "
+        "LREAL A, PAW Cu O"
     )
     assert {"Cu", "Pt"} <= (parent.elements or frozenset())
 
@@ -492,7 +541,7 @@ def test_a_molecule_without_a_box_is_refused(continuation: Continuation) -> None
 
 
 def begun(atoms: Atoms, command: str = COMMAND) -> VaspSession:
-    inputs = make_inputs(OC20SetGenerator(), atoms, Continuation.KEPT, potcar=False)
+    inputs = make_inputs(OC20SetGenerator(), atoms, Continuation.KEPT, stand_in=True)
     folder = next_folder(Path.cwd())
     inputs.write(folder, atoms)
     run = VaspRun(shlex.split(command), folder, len(atoms), dict(inputs.incar), 60)
@@ -588,6 +637,12 @@ def test_the_command_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASE_VASP_COMMAND", "mpirun_of_nobody -n 4 vasp_std")
     with pytest.raises(ParentError, match="'mpirun_of_nobody' is no program here"):
         build()
+    for command, words in ((" ", "no command"), ("vasp 'std", "no shell"), ("$NOTHING", "is left")):
+        monkeypatch.setenv("VASP_COMMAND", command)
+        monkeypatch.delenv("ASE_VASP_COMMAND", raising=False)
+        monkeypatch.setenv("NOTHING", "")
+        with pytest.raises(ParentError, match=words):
+            build()
     monkeypatch.setenv("FINETUNA_FLOWS_VASP_COMMAND", COMMAND)
     build()
 

@@ -101,8 +101,8 @@ def test_atomate2s_generators_work(kind: Continuation) -> None:
     atoms = ParentContract.geometry()
     fixed = RelaxSetGenerator(user_incar_settings={"ISIF": 2})
     for generator in (StaticSetGenerator(), fixed):
-        inputs = make_inputs(generator, atoms, kind, potcar=False)
+        inputs = make_inputs(generator, atoms, kind, stand_in=True)
         assert inputs.incar["IBRION"] == -1
-        assert inputs.level.startswith("VASP PBEsol, 680 eV")
+        assert inputs.level.startswith("stand-in for VASP PBEsol, 680 eV")
     with pytest.raises(ValueError, match="ISIF is 3"):
-        make_inputs(RelaxSetGenerator(), atoms, kind, potcar=False)
+        make_inputs(RelaxSetGenerator(), atoms, kind, stand_in=True)

@@ -15,8 +15,10 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar
 
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp.incar_file import read_incar
 from finetuna_flows.parents.vasp.inputs import make_inputs
 from finetuna_flows.parents.vasp.sets import OC20SetGenerator, VaspFolder
+from finetuna_flows.vasp.level import vasp_level
 from tests.contracts.parent import ParentContract
 from tests.vasp import CAPTURES, captured
 
@@ -78,7 +80,7 @@ def test_asking_a_set_leaves_the_spec_as_it_is() -> None:
     spec = VaspParentSpec()
     before = json.dumps(spec, cls=MontyEncoder)
     make_inputs(
-        spec.input_set_generator, ParentContract.geometry(), spec.continuation, potcar=False
+        spec.input_set_generator, ParentContract.geometry(), spec.continuation, stand_in=True
     )
     assert json.dumps(spec, cls=MontyEncoder) == before
 
@@ -114,12 +116,12 @@ def folder(tmp_path: Path, atoms: Atoms) -> Path:
 def test_a_folder_is_taken_as_it_is(folder: Path, atoms: Atoms) -> None:
     settings = VaspFolder(str(folder))
     own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
-    inputs = make_inputs(settings, own, Continuation.KEPT, potcar=False)
+    inputs = make_inputs(settings, own, Continuation.KEPT, stand_in=True)
     assert inputs.incar["ENCUT"] == 420
     assert inputs.incar["NSW"] == 2000
     assert inputs.order.tolist() == list(range(9))
     assert inputs.level == (
-        "VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
+        "stand-in for VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
     )
     assert settings.fmax == 0.02
     assert settings.get_input_set(potcar_spec=True).incar["NSW"] == 99
@@ -129,7 +131,7 @@ def test_a_folder_holds_for_its_own_structure(folder: Path, atoms: Atoms) -> Non
     settings = VaspFolder(str(folder))
     for other in (atoms, fcc111("Cu", (1, 1, 1), vacuum=5, periodic=True)):
         with pytest.raises(ValueError, match="other atoms, or another order, than POSCAR in"):
-            make_inputs(settings, other, Continuation.COLD, potcar=False)
+            make_inputs(settings, other, Continuation.COLD, stand_in=True)
 
 
 def test_a_folder_is_remembered_whole_and_known_by_its_content(
@@ -160,14 +162,68 @@ def test_the_folder_of_a_real_relaxation(tmp_path: Path) -> None:
     settings = VaspFolder(str(source))
     made = settings.get_input_set(potcar_spec=True)
     assert len(made.poscar.structure) == 120
-    assert settings.said_incar.items() <= settings.incar.items()
+    assert "IBRION" in settings.incar
+    assert set(settings.incar) - set(settings.said_incar) <= {"IBRION", "NSW", "EDIFFG", "POTIM"}
 
 
 def test_elements_are_grouped_and_found_again(atoms: Atoms) -> None:
     mixed = atoms[[0, 8, 1, 2, 3, 4, 5, 6, 7]]
     mixed.symbols[3] = "Ag"
-    inputs = make_inputs(OC20SetGenerator(), mixed, Continuation.COLD, potcar=False)
+    inputs = make_inputs(OC20SetGenerator(), mixed, Continuation.COLD, stand_in=True)
     assert list(mixed.symbols[inputs.order]) == ["Cu"] * 7 + ["Ag", "O"]
     assert inputs.potcar == "Cu\nAg\nO"
     rows = mixed.positions[inputs.order]
     assert (inputs.to_atoms(rows) == mixed.positions).all()
+
+
+@pytest.mark.parametrize(
+    ("tags", "read"),
+    [
+        ("EDIFF = 1D-6", {"EDIFF": 1e-6}),
+        ("EDIFFG = -1d-1 ; NELM=200 # many", {"EDIFFG": -0.1, "NELM": 200}),
+        ("AEXX = 2.5D-1\nHFSCREEN = .2d0", {"AEXX": 0.25, "HFSCREEN": 0.2}),
+        ("MAGMOM = 8*0.5 1\nISPIN = 2", {"MAGMOM": [*[0.5] * 8, 1.0], "ISPIN": 2}),
+        ("SYSTEM = O on Cu 3D-print", {"SYSTEM": "O on Cu 3D-print"}),
+        ("LREAL = Auto\nLWAVE = .FALSE.", {"LREAL": "Auto", "LWAVE": False}),
+    ],
+)
+def test_numbers_are_read_as_fortran_reads_them(
+    tmp_path: Path, tags: str, read: dict[str, object]
+) -> None:
+    (tmp_path / "INCAR").write_text(tags)
+    assert read_incar(tmp_path / "INCAR") == read
+
+
+@pytest.mark.parametrize("tags", ["NELM = 1E2", "NSW = 99.5"])
+def test_a_number_that_would_be_read_wrongly_is_refused(tmp_path: Path, tags: str) -> None:
+    (tmp_path / "INCAR").write_text(tags)
+    with pytest.raises(ValueError, match=rf"{tags[:3]}\w* is '.*' in .* but is read as"):
+        read_incar(tmp_path / "INCAR")
+
+
+def test_a_folder_without_kpoints_or_potcar_is_refused(folder: Path, atoms: Atoms) -> None:
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    with pytest.raises(ValueError, match="holds no POTCAR, without which VASP does not start"):
+        make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=False)
+    (folder / "KPOINTS").unlink()
+    with pytest.raises(ValueError, match="holds no KPOINTS and INCAR no KSPACING"):
+        VaspFolder(str(folder))
+    with (folder / "INCAR").open("a") as incar:
+        incar.write("KSPACING = 0.3\n")
+    assert make_inputs(
+        VaspFolder(str(folder)), own, Continuation.COLD, stand_in=True
+    ).level.endswith("KSPACING 0.3, PAW Cu O")
+
+
+def test_levels_differ_where_functionals_do() -> None:
+    plain = {"GGA": "MK", "LUSE_VDW": True, "PARAM1": 0.1234}
+    other = {**plain, "PARAM1": 0.22}
+    assert vasp_level(plain, None, ["Cu"]) != vasp_level(other, None, ["Cu"])
+    assert vasp_level({"NCORE": 4, "ALGO": "Fast"}, None, []) == vasp_level({}, None, [])
+    assert vasp_level({"LREAL": "Auto"}, None, []) == vasp_level({"LREAL": "A"}, None, [])
+
+
+def test_a_magmom_that_the_set_does_not_take_is_refused(atoms: Atoms) -> None:
+    generator = OC20SetGenerator(user_incar_settings={"ISPIN": 2, "MAGMOM": [1.0] * 9})
+    with pytest.raises(ValueError, match="MAGMOM is by element"):
+        make_inputs(generator, atoms, Continuation.COLD, stand_in=True)

@@ -213,6 +213,37 @@ def test_strangers_are_known_by_a_variable(start: Start, tmp_path: Path) -> None
         program.stop()
 
 
+def test_ranks_on_other_nodes_are_not_taken_for_stopped(start: Start, tmp_path: Path) -> None:
+    """A launcher reaches them by a remote shell, which is all that runs here."""
+    (tmp_path / "ssh").symlink_to("/bin/sleep")
+    program = start(f"echo on; {tmp_path}/ssh 60 & wait")
+    program.read_line(5)
+    ranks = Ranks(program, "")
+    wait_for(lambda: [each.name for each in ranks.find()] == ["ssh"])
+    with pytest.raises(RanksError, match="other nodes too"):
+        ranks.stop()
+
+
+def test_what_came_just_before_the_end_is_read(start: Start) -> None:
+    """The stream stays open in a process that has left the program."""
+    program = start("echo one; printf two")
+    wait_for(lambda: program.exit_code == 0)
+    assert [program.read_line(1) for _ in range(3)] == ["one", "two", None]
+
+
+def test_signals_that_python_ignores_work_in_programs(start: Start) -> None:
+    program = start("grep SigIgn /proc/self/status")
+    assert program.read_line(5) == "SigIgn:\t0000000000000000"
+
+
+def test_processes_that_may_not_be_looked_at_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert read_state(1) is None
+
+
 def test_descendants_are_those_of_the_tree(start: Start) -> None:
     program = start("sleep 60 & sleep 60 & wait")
     wait_for(lambda: len(program.processes()) == 3)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pymatgen.io.vasp import Vasprun
 
+from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import free_components
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.relaxation.vasp.read import read_vasp_relaxation
@@ -94,8 +95,8 @@ def test_nsw_is_seen_as_the_limit() -> None:
 def test_an_electronic_structure_that_did_not_converge_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    relaxation = read_vasp_relaxation(PYMATGEN / "outputs/OUTCAR.stopped.gz")
-    assert relaxation.scf_cycles == 100
+    with pytest.raises(ParentError, match=r"OUTCAR\.stopped\.gz: no ionic step is self-consistent"):
+        read_vasp_relaxation(PYMATGEN / "outputs/OUTCAR.stopped.gz")
     assert "took all 100 electronic iterations of NELM" in caplog.text
 
 

@@ -324,3 +324,25 @@ def test_a_damaged_archive_is_named(finished: Path, tmp_path: Path) -> None:
 def test_fmax_must_be_a_force(finished: Path) -> None:
     with pytest.raises(ValueError, match=r"`fmax` is -1\.0"):
         read_vasp_relaxation(finished, fmax=-1.0)
+
+
+def test_a_criterion_of_energy_is_an_end_of_its_own(tmp_path: Path) -> None:
+    folder = relax(oxygen_on_copper(), tmp_path / "run", EDIFFG=0.01)
+    relaxation = read_vasp_relaxation(folder)
+    assert relaxation.stop_reason is StopReason.OTHER_CRITERION
+    assert not relaxation.converged
+
+
+def test_a_step_that_is_not_self_consistent_counts_but_is_no_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = {"FAKE_VASP_FAULT": "unconverged@3"}
+    folder = relax(oxygen_on_copper(), tmp_path / "run", environ=fault, NSW=3)
+    for damaged in (False, True):
+        if damaged:
+            (folder / "vasprun.xml").unlink()
+        relaxation = read_vasp_relaxation(folder)
+        assert relaxation.parent_calls == 3
+        assert relaxation.ended_at == 1
+        assert relaxation.stop_reason is StopReason.MAX_STEPS
+    assert "the 1 ionic steps after step 2 are not self-consistent" in caplog.text

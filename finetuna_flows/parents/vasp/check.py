@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from ase import Atoms
 
 from finetuna_flows.parents.specs import Continuation
-from finetuna_flows.parents.vasp.command import needs_potcar, vasp_command
+from finetuna_flows.parents.vasp.command import is_stand_in, vasp_command
 from finetuna_flows.parents.vasp.files import OUTCAR, Outcar
 from finetuna_flows.parents.vasp.inputs import make_inputs
 from finetuna_flows.parents.vasp.run import VaspRun
@@ -79,21 +79,21 @@ def examine() -> Examination:
         user_incar_settings={"NCORE": None, "LREAL": False},
         user_kpoints_settings={"reciprocal_density": 1},
     )
-    inputs = make_inputs(generator, atoms, Continuation.KEPT, potcar=needs_potcar(command))
+    inputs = make_inputs(generator, atoms, Continuation.KEPT, stand_in=is_stand_in(command))
     with TemporaryDirectory(prefix="vasp-check-") as name, chdir(name):
         folder = Path(name)
         inputs.write(folder, atoms)
         run = VaspRun(command, folder, len(atoms), dict(inputs.incar), SILENCE)
         session = VaspSession(run, inputs, "no")
-        first = session.first(atoms)
-        flushed = bool(Outcar(folder / OUTCAR).new_steps())
-        processes = run.program.processes()
-        ranks = run.ranks.find()
         with run.alive():
+            first = session.first(atoms)
+            flushed = bool(Outcar(folder / OUTCAR).new_steps())
+            processes = run.program.processes()
+            ranks = run.ranks.find()
             pauses, pause = _try_pause(run)
-        atoms.positions[1, 0] += STEP
-        second = session.next(atoms)
-        session.close()
+            atoms.positions[1, 0] += STEP
+            second = session.next(atoms)
+            session.close()
         dialect = run.stream.dialect
     return Examination(
         command=" ".join(command),

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.settings import PREFIX, Settings
+from finetuna_flows.vasp.level import STAND_IN
 
 VARIABLES = ("VASP_COMMAND", "ASE_VASP_COMMAND")
 """Asked in this order where the settings say nothing."""
+SAID_AT_THE_BEGINNING = 1000
+"""Characters of a file in which it would say what it is."""
 
 
 def vasp_command() -> list[str]:
@@ -27,9 +30,14 @@ def vasp_command() -> list[str]:
     found = {f"{PREFIX}VASP_COMMAND": Settings().vasp_command}
     found |= {name: os.environ.get(name) for name in VARIABLES}
     for name, command in found.items():
-        if not command:
+        if not command or not command.strip():
             continue
-        words = shlex.split(os.path.expandvars(command))
+        try:
+            words = shlex.split(os.path.expandvars(command))
+        except ValueError as exc:
+            raise ParentError(f"{name} is {command!r}, which no shell could read: {exc}") from exc
+        if not words:
+            raise ParentError(f"{name} is {command!r}, of which nothing is left; mend it")
         for word in words:
             if "/" in word and not word.startswith(("-", "/")) and Path(word).exists():
                 raise ParentError(
@@ -48,6 +56,15 @@ def vasp_command() -> list[str]:
     )
 
 
-def needs_potcar(command: Sequence[str]) -> bool:
-    """Whether the program reads POTCAR: one in Python is a stand-in, which does not."""
-    return not any(re.search(r"\.py\b", word) for word in command)
+def is_stand_in(command: Sequence[str]) -> bool:
+    """Whether a Python file in the command says of itself that it stands in for VASP.
+
+    Such a program needs no POTCAR, and its labels are of another level of theory.
+    """
+    files = [Path(path) for word in command for path in re.findall(r"/\S+\.py\b", word)]
+    return any(STAND_IN in _beginning(file) for file in files if file.is_file())
+
+
+def _beginning(file: Path) -> str:
+    with file.open(errors="replace") as text:
+        return text.read(SAID_AT_THE_BEGINNING)

@@ -39,7 +39,13 @@ class Outcar:
         self._read = 0
 
     def new_steps(self) -> list[FiledStep]:
-        """Ionic steps that have become complete since the last call."""
+        """Ionic steps that have become complete since the last call.
+
+        Raises
+        ------
+        ParentError
+            If one holds something else than numbers.
+        """
         if self._path.exists():
             with self._path.open(errors="replace") as file:
                 file.seek(self._read)
@@ -51,8 +57,13 @@ class Outcar:
             if "\n" not in self._text[match.end() :]:
                 break  # the last number may be half written
             rows = [row.split() for row in match["rows"].splitlines()]
-            table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-            zero, free = float(match["zero"]), float(match["free"])
+            try:
+                table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+                zero, free = float(match["zero"]), float(match["free"])
+            except ValueError as exc:
+                raise ParentError(
+                    f"{self._path} holds an ionic step without numbers: {exc}"
+                ) from exc
             steps.append(FiledStep(zero, free, table[:, :3], table[:, 3:]))
             end = match.end()
         start = self._text.rfind("POSITION  ", end)
@@ -60,7 +71,7 @@ class Outcar:
         return steps
 
 
-def read_vasprun(path: Path) -> FiledStep:
+def read_last_step(path: Path) -> FiledStep:
     """The last ionic step of a complete vasprun.xml.
 
     Raises

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
-from finetuna_flows.parents.vasp.files import OUTCAR, VASPRUN, read_vasprun
+from finetuna_flows.parents.vasp.files import OUTCAR, VASPRUN, read_last_step
 from finetuna_flows.parents.vasp.inputs import VaspInputs
 from finetuna_flows.parents.vasp.parent import VaspParent
 from finetuna_flows.parents.vasp.run import (
@@ -57,25 +57,21 @@ class FreshVasp(VaspParent):
     ) -> None:
         """Nothing runs between labels."""
 
-    def label(self, atoms: Atoms) -> Label:
-        """Energy E0, free energy F and raw forces; the files stay in ``vasp/NNNN``.
-
-        Raises
-        ------
-        ParentError
-            If VASP fails, does not converge, or leaves files that are cut off or disagree with its
-            output. Retryable where it ended without a complaint of its own.
-        """
+    def _label(self, atoms: Atoms) -> Label:
         started = time.perf_counter()
         inputs = self._prepared(atoms)
         source = self._files_to_start_from(inputs)
         folder = next_folder(self._directory)
-        for name in CARRIED:
-            if source is not None and (source / name).exists():
-                shutil.copyfile(source / name, folder / name)
-        run = self._start(inputs, atoms, folder)
-        with run.alive():
-            step, filed = self._answer(run, inputs, atoms)
+        try:
+            for name in CARRIED:
+                if source is not None and (source / name).exists():
+                    shutil.copyfile(source / name, folder / name)
+            run = self._start(inputs, atoms, folder)
+            with run.alive():
+                step, filed = self._answer(run, inputs, atoms)
+        except BaseException:
+            _delete_carried(folder)  # nothing will start from them, and they are large
+            raise
         run.program.stop()
         if self._spec.continuation is Continuation.RESTART:
             self._keep(folder, source)
@@ -95,7 +91,7 @@ class FreshVasp(VaspParent):
             raise run.ended()
         run.check_converged(steps[0])
         code = run.program.wait(END_PATIENCE)
-        filed = read_vasprun(run.folder / VASPRUN)
+        filed = read_last_step(run.folder / VASPRUN)
         asked = atoms.positions[inputs.order]
         check_filed(run, asked, np.asarray(atoms.cell), steps[0], filed)
         if code != 0:
@@ -123,9 +119,13 @@ class FreshVasp(VaspParent):
             logger.warning("VASP wrote no %s in %s; the next label is cold", CARRIED[0], folder)
             return
         self._source = folder
-        for name in CARRIED:
-            if source is not None:
-                (source / name).unlink(missing_ok=True)
+        if source is not None:
+            _delete_carried(source)
+
+
+def _delete_carried(folder: Path) -> None:
+    for name in CARRIED:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _has_files(folder: Path) -> bool:

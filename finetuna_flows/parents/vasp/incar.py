@@ -27,12 +27,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from finetuna_flows.parents.specs import Continuation
+from finetuna_flows.vasp.tags import FIXED_CELL, RELAXATIONS
 
 MOST_LABELS = 2000
 """Of one interactive process. OC20's NSW."""
-
-FIXED_CELL = 2
-"""The largest ISIF that leaves the cell alone."""
 
 _FRESH: Mapping[str, tuple[Any, ...]] = {
     "IBRION": (-1,),
@@ -65,7 +63,7 @@ UNSAID = {"LWAVE": False, "LCHARG": False}
 """Large files that nothing here reads."""
 
 RELAXATION_TAGS: Mapping[str, tuple[int, ...] | None] = {
-    "IBRION": (-1, 1, 2, 3),
+    "IBRION": (-1, *RELAXATIONS),
     "NSW": None,
     "EDIFFG": None,
     "POTIM": None,

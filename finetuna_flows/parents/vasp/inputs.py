@@ -13,12 +13,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
+from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.parents.specs import Continuation, InputSetGenerator
 from finetuna_flows.parents.vasp.incar import label_incar
-from finetuna_flows.vasp.level import vasp_level
+from finetuna_flows.vasp.level import ENGINE, STAND_IN, vasp_level
 
 ORDER = "finetuna_order"
 """Site property that tells where an atom came from."""
@@ -39,13 +40,20 @@ class VaspInputs:
     """Index of the atom in each row of POSCAR, shape (n,)."""
     structure: Atoms
     """The structure they are for; its positions do not matter."""
+    engine: str = ENGINE
+    """What the program calls itself."""
 
     @property
     def level(self) -> str:
         """Level of theory in words."""
         files = self.potcar
         symbols = files.symbols if isinstance(files, Potcar) else files.split()
-        return vasp_level(self.incar, self.kpoints, symbols)
+        return vasp_level(self.incar, self.kpoints, symbols, self.engine)
+
+    def has_moments_of(self, atoms: Atoms) -> bool:
+        """Whether the initial magnetic moments are the same."""
+        mine, theirs = (each.get_initial_magnetic_moments() for each in (self.structure, atoms))
+        return np.array_equal(mine, theirs)
 
     def fits(self, atoms: Atoms) -> bool:
         """Whether these are the same atoms in the same order and cell."""
@@ -101,7 +109,7 @@ class VaspInputs:
 
 
 def make_inputs(
-    generator: InputSetGenerator, atoms: Atoms, continuation: Continuation, *, potcar: bool
+    generator: InputSetGenerator, atoms: Atoms, continuation: Continuation, *, stand_in: bool
 ) -> VaspInputs:
     """Ask an input set generator what a label of these atoms needs.
 
@@ -113,8 +121,8 @@ def make_inputs(
         With a cell of three vectors.
     continuation
         What VASP keeps from one label to the next.
-    potcar
-        Whether the program reads POTCAR; its symbols are written otherwise.
+    stand_in
+        Whether the program stands in for VASP: the names of POTCARs are enough then.
 
     Raises
     ------
@@ -128,7 +136,7 @@ def make_inputs(
             f"the cell of {atoms.symbols} has {atoms.cell.rank} independent vectors but VASP "
             "needs 3; put the structure into a box"
         )
-    made = _ask(generator, sorted_for(generator, _structure(atoms)), potcar=potcar)
+    made = _ask(generator, sorted_for(generator, _structure(atoms)), potcar=not stand_in)
     sites = made.poscar.structure.site_properties
     if ORDER not in sites or len(sites[ORDER]) != len(atoms):
         raise ParentError(
@@ -143,6 +151,7 @@ def make_inputs(
         potcar=made.potcar if isinstance(made.potcar, Potcar) else str(made.potcar),
         order=np.array(sites[ORDER], dtype=np.intp),
         structure=atoms.copy(),
+        engine=STAND_IN if stand_in else ENGINE,
     )
 
 
@@ -158,12 +167,15 @@ def sorted_for(generator: InputSetGenerator, structure: Structure) -> Structure:
 def _ask(generator: InputSetGenerator, structure: Structure, *, potcar: bool) -> VaspInput:
     try:
         return deepcopy(generator).get_input_set(structure, potcar_spec=not potcar)
-    except (OSError, ValueError, KeyError) as exc:
-        if not potcar:
-            raise
+    except (OSError, PmgVaspPspDirError, KeyError) as exc:
         raise ParentError(
             f"no POTCAR for {structure.formula}: {exc}; set PMG_VASP_PSP_DIR to a library that "
             "has it (`pmg config -p`), or name another in `user_potcar_settings`"
+        ) from exc
+    except (AttributeError, TypeError) as exc:
+        raise ValueError(
+            f"{type(generator).__name__} makes no input set for {structure.formula}: {exc}; see "
+            "its documentation for what `user_incar_settings` takes (MAGMOM is by element)"
         ) from exc
 
 

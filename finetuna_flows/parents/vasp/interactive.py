@@ -68,15 +68,7 @@ class InteractiveVasp(VaspParent):
         session.close()
         logger.info("VASP in %s was paused for %.1f s", session.folder, session.paused_time)
 
-    def label(self, atoms: Atoms) -> Label:
-        """Energy E0, free energy F and raw forces, all from standard output.
-
-        Raises
-        ------
-        ParentError
-            If atoms, order or cell differ from those that VASP was started with; if VASP crashes
-            for the second time, does not converge, or answers with nonsense.
-        """
+    def _label(self, atoms: Atoms) -> Label:
         started = time.perf_counter()
         session = self._session
         if session is not None and not session.inputs.fits(atoms):
@@ -85,6 +77,9 @@ class InteractiveVasp(VaspParent):
                 f"{session.inputs.structure.symbols}, with which this VASP was started; give it a "
                 "parent of its own, or take continuation 'cold' or 'restart'"
             )
+        if session is not None and session.is_used_up:
+            self._forget()
+            session.close()
         restarts, wasted = 0, 0
         try:
             step, session = self._ask(atoms)

@@ -9,8 +9,9 @@ from typing import Self
 
 from ase import Atoms
 
+from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import VaspParentSpec
-from finetuna_flows.parents.vasp.command import needs_potcar, vasp_command
+from finetuna_flows.parents.vasp.command import is_stand_in, vasp_command
 from finetuna_flows.parents.vasp.inputs import VaspInputs, make_inputs
 from finetuna_flows.parents.vasp.run import VaspRun, next_folder
 from finetuna_flows.records import Label
@@ -18,7 +19,7 @@ from finetuna_flows.settings import Settings
 
 
 class VaspParent(ABC):
-    """VASP as a parent; each process runs in a folder ``vasp/NNN`` that stays.
+    """VASP as a parent; each process runs in a folder ``vasp/NNNN`` that stays.
 
     Parameters
     ----------
@@ -61,9 +62,23 @@ class VaspParent(ABC):
     ) -> None:
         """Leave nothing running."""
 
-    @abstractmethod
     def label(self, atoms: Atoms) -> Label:
-        """Energy E0, free energy F and raw forces."""
+        """Energy E0, free energy F and raw forces; VASP's files stay in ``vasp/NNNN``.
+
+        Raises
+        ------
+        ParentError
+            If VASP fails, is not self-consistent, or its answer is nonsense, is cut off or
+            contradicts its files; if the disk is full or may not be written to. Retryable where
+            VASP ended without a complaint of its own.
+        """
+        try:
+            return self._label(atoms)
+        except OSError as exc:
+            raise ParentError(f"no label by VASP in {self._directory}: {exc}") from exc
+
+    @abstractmethod
+    def _label(self, atoms: Atoms) -> Label: ...
 
     def prepare(self, atoms: Atoms) -> None:
         """Make the input files' contents for a structure, so that what is wrong shows now.
@@ -77,12 +92,13 @@ class VaspParent(ABC):
             self._spec.input_set_generator,
             atoms,
             self._spec.continuation,
-            potcar=needs_potcar(self._command),
+            stand_in=is_stand_in(self._command),
         )
 
     def _prepared(self, atoms: Atoms) -> VaspInputs:
         """The inputs for a structure, made anew where it is another one."""
-        if self._inputs is None or not self._inputs.fits(atoms):
+        known = self._inputs
+        if known is None or not (known.fits(atoms) and known.has_moments_of(atoms)):
             self.prepare(atoms)
         if self._inputs is None:
             raise AssertionError("prepare() makes the inputs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ase.geometry import find_mic
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.parents.vasp.stream import IonicStep, Stream
+from finetuna_flows.processes.guard import ENDED_BY_SIGNAL
 from finetuna_flows.processes.program import Program
 from finetuna_flows.processes.ranks import VARIABLE, Ranks
 from finetuna_flows.vasp.calculation import FiledStep
@@ -50,7 +52,8 @@ def next_folder(directory: Path) -> Path:
 
 def folders(directory: Path) -> list[Path]:
     """The folders of the processes so far, oldest first."""
-    return sorted((directory / FOLDERS).glob("[0-9][0-9][0-9][0-9]"))
+    found = [each for each in (directory / FOLDERS).glob("*") if each.name.isdecimal()]
+    return sorted(found, key=lambda each: int(each.name))
 
 
 class VaspRun:
@@ -129,13 +132,15 @@ class VaspRun:
             raise self.failure(str(exc), retryable=True) from exc
 
     def check_converged(self, step: IonicStep) -> None:
-        """Refuse a step whose electrons had not settled when the iterations were used up.
+        """Refuse a step that was broken off, or whose electrons had not settled by NELM.
 
         Raises
         ------
         ParentError
             Saying how far they were.
         """
+        if step.stopping:
+            raise self.failure("was told to break off by a STOPCAR that is not ours")
         most = int(str(self._incar.get("NELM", NELM)))
         tolerance = float(str(self._incar.get("EDIFF", EDIFF)))
         if step.cycles >= most and not max(step.residuals) < tolerance:
@@ -241,6 +246,6 @@ def _refuse_apart(run: VaspRun, name: str, off: float, allowed: float, unit: str
 
 
 def _exit_words(code: int) -> str:
-    if code > 128:
-        return f"was ended by signal {code - 128}"
+    if code - ENDED_BY_SIGNAL in signal.valid_signals():
+        return f"was ended by signal {code - ENDED_BY_SIGNAL}"
     return f"ended by itself with exit code {code}"

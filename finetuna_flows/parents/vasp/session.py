@@ -56,6 +56,11 @@ class VaspSession:
         """Where it runs."""
         return self._run.folder
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether VASP would end after the next answer, by NSW."""
+        return len(self._answers) + 1 >= int(self.inputs.incar["NSW"])
+
     def first(self, atoms: Atoms) -> IonicStep:
         """The answer to the geometry that it was started with.
 

@@ -16,6 +16,7 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 
 from finetuna_flows.parents.vasp.incar import without_motion
+from finetuna_flows.parents.vasp.incar_file import read_incar
 
 INCAR = {
     "ENCUT": 350.0,
@@ -78,7 +79,9 @@ class OC20SetGenerator(VaspInputGenerator):
         """
         updates: dict[str, Any] = {"LMAXMIX": None}
         moments = self.structure.site_properties.get("magmom") if self.structure else None
-        if moments and self.user_incar_settings.get("ISPIN") == 2:
+        said = {tag.upper(): value for tag, value in self.user_incar_settings.items()}
+        ispin = said.get("ISPIN", self.config_dict["INCAR"].get("ISPIN"))
+        if moments and ispin == 2 and "MAGMOM" not in said:
             updates["MAGMOM"] = list(moments)
         return updates
 
@@ -124,12 +127,17 @@ class VaspFolder(MSONable):
                     f"{folder} holds no {name} but must hold INCAR, POSCAR and POTCAR, and KPOINTS "
                     "unless INCAR has KSPACING"
                 )
+        if not (folder / "KPOINTS").is_file() and "KSPACING" not in self.incar:
+            raise ValueError(
+                f"{folder} holds no KPOINTS and INCAR no KSPACING; say one of them: VASP's own "
+                "default of 0.5 is coarse"
+            )
         without_motion(self.incar)
 
     @property
     def incar(self) -> dict[str, Any]:
         """All tags."""
-        tags = Incar.from_file(Path(self.folder) / "INCAR")
+        tags = read_incar(Path(self.folder) / "INCAR")
         return {**tags, **{tag.upper(): value for tag, value in self.user_incar_settings.items()}}
 
     @property
@@ -171,9 +179,7 @@ class VaspFolder(MSONable):
         Raises
         ------
         ValueError
-            If the structure has other atoms, or another order, than POSCAR.
-        FileNotFoundError
-            If there is no POTCAR.
+            If the structure has other atoms, or another order, than POSCAR, or there is no POTCAR.
         """
         folder = Path(self.folder)
         own = Poscar.from_file(folder / "POSCAR", check_for_potcar=False)
@@ -185,6 +191,8 @@ class VaspFolder(MSONable):
             )
         kpoints = folder / "KPOINTS"
         potcar = folder / "POTCAR"
+        if not (potcar_spec or potcar.is_file()):
+            raise ValueError(f"{folder} holds no POTCAR, without which VASP does not start; add it")
         return VaspInput(
             incar=Incar(self.incar),
             kpoints=Kpoints.from_file(kpoints) if kpoints.is_file() else None,

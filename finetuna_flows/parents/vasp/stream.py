@@ -18,7 +18,7 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 
 CYCLE = re.compile(r"^ ?(?:DAV|RMM|CGA|CG |SDA|DMP|DIA|EDI|SEL|EXX|ITE|LIN|FRE): +(\d+|\*+) ")
-IONIC = re.compile(r"^ *(\d+|\*+) F= *(\S+) +E0= *(\S+) +d E *= *(\S+?)(?: +mag= *(.+))?$")
+IONIC = re.compile(r"^ *(\d+|\*+) F= *(\S+) +E0= *(\S+) +d E *=")
 FORCES = re.compile(r"^ ?FORCES:")
 PROMPT = re.compile(r"^ ?POSITIONS( AND LATTICE)?: reading from stdin")
 ECHO = re.compile(r"^ ?POSITIONS(?: AND LATTICE)?: read from stdin")
@@ -56,8 +56,6 @@ class IonicStep:
     """Last changes of the energy and of the eigenvalues in eV; inf where there was one cycle."""
     forces: Array | None
     """eV/Å, shape (n, 3), in POSCAR's order; None where VASP prints none."""
-    magnetization: tuple[float, ...] | None
-    """Bohr magnetons; None without spin."""
     stopping: bool
     """Whether this is the step that VASP makes to end itself."""
 
@@ -131,7 +129,7 @@ class Stream:
 
     def _finish(self, line: str, match: re.Match[str]) -> IonicStep:
         forces = None if self._rows is None else self._forces(self._rows)
-        number, free_energy, energy, _, moment = match.groups()
+        number, free_energy, energy = match.groups()
         step = IonicStep(
             number=int(_number(number, line)),
             free_energy=_number(free_energy, line),
@@ -139,7 +137,6 @@ class Stream:
             cycles=self._cycles,
             residuals=self._residuals,
             forces=forces,
-            magnetization=_moments(moment),
             stopping=self._stopping,
         )
         self._cycles, self._rows = 0, None
@@ -173,7 +170,3 @@ def _residuals(rest: str) -> tuple[float, float]:
     found = re.findall(r"[-+]?(?:\d+\.\d*|\.\d+)(?:[ED][-+]?\d+)?", rest)
     values = [abs(float(each.replace("D", "E"))) for each in found[1:3]]
     return (values[0], values[1]) if len(values) == 2 else (np.inf, np.inf)
-
-
-def _moments(text: str | None) -> tuple[float, ...] | None:
-    return None if text is None else tuple(float(each) for each in text.split())

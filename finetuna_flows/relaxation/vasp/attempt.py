@@ -13,7 +13,7 @@ from pymatgen.io.vasp import Incar, Kpoints
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Label
-from finetuna_flows.vasp.level import vasp_level
+from finetuna_flows.vasp.level import ENGINE, vasp_level
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +30,14 @@ class VaspSettings:
     ediffg: float
     """eV/Å where negative, eV where positive."""
     nelm: int
+    ediff: float
+    """eV."""
     level: str
     """Level of theory in words."""
 
 
 @dataclass(frozen=True)
-class IonicStep:
+class FinishedStep:
     """One geometry and what VASP says of it."""
 
     positions: Array
@@ -43,10 +45,12 @@ class IonicStep:
     cell: Array
     """Lattice vectors in Å, one a row."""
     label: Label
+    last_change: float
+    """Of F in the last electronic iteration, eV; inf where there was one alone."""
 
 
 @dataclass(frozen=True)
-class VaspRun:
+class FinishedRun:
     """One start of VASP, from its beginning to its end or to where its files end."""
 
     source: str
@@ -54,7 +58,7 @@ class VaspRun:
     settings: VaspSettings
     start: Atoms
     """The geometry as it was given, with the constraints that are known."""
-    steps: tuple[IonicStep, ...]
+    steps: tuple[FinishedStep, ...]
     """The complete ones."""
     constraints_known: bool
     """Whether the files say which atoms are fixed; OUTCAR does not."""
@@ -86,6 +90,7 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
             nsw=int(words["NSW"]),
             ediffg=float(words["EDIFFG"]),
             nelm=int(words["NELM"]),
+            ediff=float(words["EDIFF"]),
             level=level,
         )
     except KeyError as exc:
@@ -94,7 +99,12 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
         raise ParentError(f"{source} has a tag that is no number: {exc}") from exc
 
 
-def level_of(incar: Mapping[str, object], kpoints: Kpoints | None, potcars: Iterable[str]) -> str:
+def level_of(
+    incar: Mapping[str, object],
+    kpoints: Kpoints | None,
+    potcars: Iterable[str],
+    engine: str = ENGINE,
+) -> str:
     """Level of theory in the words of `vasp_level`, from tags whose values may be VASP's words.
 
     Parameters
@@ -105,9 +115,11 @@ def level_of(incar: Mapping[str, object], kpoints: Kpoints | None, potcars: Iter
         As VASP says; those that KSPACING made count as given by it.
     potcars
         Titles.
+    engine
+        What the program calls itself.
     """
     given = {key: value for key, value in incar.items() if key not in NOT_OF_THE_LEVEL}
-    return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars)
+    return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars, engine)
 
 
 def grid_of(style: str, divisions: Sequence[int]) -> Kpoints:

@@ -15,14 +15,13 @@ from finetuna_flows.geometry import fmax as largest_force
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, Relaxation, Step
 from finetuna_flows.relaxation.run import check_threshold
-from finetuna_flows.relaxation.vasp.attempt import VaspRun
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
 from finetuna_flows.relaxation.vasp.match import Indices, matched
 from finetuna_flows.structures.connectivity import integrity
+from finetuna_flows.vasp.tags import RELAXATIONS
 
 logger = logging.getLogger(__name__)
 
-METHODS = {1: "VASP quasi-Newton", 2: "VASP CG", 3: "VASP damped"}
-"""By IBRION."""
 OTHERS = {
     -1: "one geometry",
     0: "molecular dynamics",
@@ -41,7 +40,7 @@ SAME_CELL = 1e-5
 
 
 def join_runs(
-    runs: Sequence[VaspRun], *, fmax: float | None = None, like: Atoms | None = None
+    runs: Sequence[FinishedRun], *, fmax: float | None = None, like: Atoms | None = None
 ) -> Relaxation:
     """Make one relaxation of all starts of VASP that belong to it.
 
@@ -63,7 +62,7 @@ def join_runs(
     ValueError
         If `runs` are no relaxation of positions alone, or start elsewhere than `like`.
     ParentError
-        If no ionic step is complete.
+        If no ionic step is complete, or none self-consistent.
     """
     if fmax is not None:
         check_threshold(fmax)
@@ -87,28 +86,33 @@ def join_runs(
     threshold = fmax or (abs(last.settings.ediffg) if last.settings.ediffg < 0 else DEFAULT_FMAX)
     steps = tuple(_steps(start, kept, order))
     free = free_components(start)
-    reached = [largest_force(step.forces, free) <= threshold for step in steps]
+    settled = [_is_settled(run, step) for run in kept for step in run.steps]
+    reached = [
+        good and largest_force(step.forces, free) <= threshold
+        for good, step in zip(settled, steps, strict=True)
+    ]
     if fmax is not None and any(reached):
-        end = reached.index(True) + 1
-        _tell_of_rest(last, threshold, end, len(steps))
-        steps, reached = steps[:end], reached[:end]
+        count = reached.index(True) + 1
+        _tell_of_rest(last, threshold, count, len(steps))
+        steps, settled = steps[:count], settled[:count]
+    end = _newest(settled, last)
     return Relaxation(
-        method=METHODS[last.settings.ibrion],
+        method=RELAXATIONS[last.settings.ibrion],
         level=last.settings.level,
         start=start,
         steps=steps,
-        stop_reason=StopReason.CONVERGED if reached[-1] else _why_it_stopped(last),
+        stop_reason=StopReason.CONVERGED if reached[end] else _why_it_stopped(last),
         fmax_threshold=threshold,
-        integrity=integrity(start, moved(start, steps[-1].positions)),
-        ended_at=steps[-1].index,
+        integrity=integrity(start, moved(start, steps[end].positions)),
+        ended_at=end,
     )
 
 
-def _check_is_relaxation(run: VaspRun) -> None:
+def _check_is_relaxation(run: FinishedRun) -> None:
     ibrion, nsw = run.settings.ibrion, run.settings.nsw
-    if ibrion not in METHODS:
+    if ibrion not in RELAXATIONS:
         what = OTHERS.get(ibrion, "something else")
-        known = ", ".join(f"{key} ({name})" for key, name in sorted(METHODS.items()))
+        known = ", ".join(f"{key} ({name})" for key, name in sorted(RELAXATIONS.items()))
         raise ValueError(
             f"{run.source} has IBRION {ibrion} ({what}) but a relaxation has one of {known}"
         )
@@ -116,7 +120,7 @@ def _check_is_relaxation(run: VaspRun) -> None:
         raise ValueError(f"{run.source} has NSW {nsw}: one geometry, but no relaxation")
 
 
-def _check_one_cell(runs: Sequence[VaspRun]) -> None:
+def _check_one_cell(runs: Sequence[FinishedRun]) -> None:
     first = runs[0].start
     for run in runs:
         if not np.array_equal(run.start.numbers, first.numbers):
@@ -133,7 +137,7 @@ def _check_one_cell(runs: Sequence[VaspRun]) -> None:
                 )
 
 
-def _steps(start: Atoms, runs: Sequence[VaspRun], order: Indices) -> Iterator[Step]:
+def _steps(start: Atoms, runs: Sequence[FinishedRun], order: Indices) -> Iterator[Step]:
     """All ionic steps, in the order of the atoms of `start`, unwrapped from one to the next."""
     before, periodic = start.positions, runs[0].start  # for VASP all is, a slab's normal too
     steps = [(run, step) for run in runs for step in run.steps]
@@ -155,13 +159,37 @@ def _steps(start: Atoms, runs: Sequence[VaspRun], order: Indices) -> Iterator[St
         )
 
 
-def _why_it_stopped(run: VaspRun) -> StopReason:
+def _is_settled(run: FinishedRun, step: FinishedStep) -> bool:
+    """Whether the electrons were self-consistent: not broken off, not out of iterations."""
+    return step.last_change <= run.settings.ediff
+
+
+def _newest(settled: Sequence[bool], run: FinishedRun) -> int:
+    """Where the relaxation ended: the last ionic step that is self-consistent."""
+    found = [index for index, good in enumerate(settled) if good]
+    if not found:
+        raise ParentError(f"{run.source}: no ionic step is self-consistent to EDIFF")
+    if found[-1] < len(settled) - 1:
+        logger.warning(
+            "%s: the %d ionic steps after step %d are not self-consistent; they count, but the "
+            "relaxation ends before them",
+            run.source,
+            len(settled) - 1 - found[-1],
+            found[-1] + 1,
+        )
+    return found[-1]
+
+
+def _why_it_stopped(run: FinishedRun) -> StopReason:
+    energies = [step.label.force_energy for step in run.steps[-2:]]
+    if len(energies) == 2 and abs(energies[1] - energies[0]) < run.settings.ediffg:
+        return StopReason.OTHER_CRITERION  # EDIFFG is negative where it is a force
     if len(run.steps) >= run.settings.nsw:
         return StopReason.MAX_STEPS
     return StopReason.OPTIMIZER_GAVE_UP
 
 
-def _tell_of_rest(run: VaspRun, threshold: float, end: int, count: int) -> None:
+def _tell_of_rest(run: FinishedRun, threshold: float, end: int, count: int) -> None:
     if end < count:
         logger.info(
             "%s reached %g eV/Å at ionic step %d; the %d after it are left out",

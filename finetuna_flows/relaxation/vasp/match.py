@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import displacements, free_components
-from finetuna_flows.relaxation.vasp.attempt import VaspRun
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun
 from finetuna_flows.structures.constraints import constraints_from
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ NEAR = 0.1
 """Å by which an atom's first position may differ."""
 
 
-def matched(run: VaspRun, like: Atoms | None) -> tuple[Atoms, Indices]:
+def matched(run: FinishedRun, like: Atoms | None) -> tuple[Atoms, Indices]:
     """The start of a relaxation, and for each of its atoms the index that it has in VASP's files.
 
     Parameters
@@ -53,7 +53,7 @@ def matched(run: VaspRun, like: Atoms | None) -> tuple[Atoms, Indices]:
     return start, order
 
 
-def _order(run: VaspRun, like: Atoms) -> Indices:
+def _order(run: FinishedRun, like: Atoms) -> Indices:
     theirs = run.start
     if sorted(theirs.numbers) != sorted(like.numbers):
         raise StructureError(
@@ -83,7 +83,7 @@ def _order(run: VaspRun, like: Atoms) -> Indices:
     return order
 
 
-def _check_constraints(run: VaspRun, like: Atoms, free: NDArray[np.bool_]) -> None:
+def _check_constraints(run: FinishedRun, like: Atoms, free: NDArray[np.bool_]) -> None:
     differing = np.flatnonzero((free != free_components(like)).any(axis=1))
     if len(differing):
         index = differing[0]

@@ -19,8 +19,8 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Label
 from finetuna_flows.relaxation.vasp.attempt import (
-    IonicStep,
-    VaspRun,
+    FinishedRun,
+    FinishedStep,
     grid_of,
     level_of,
     list_of,
@@ -28,6 +28,8 @@ from finetuna_flows.relaxation.vasp.attempt import (
     settings_of,
     warn_of_end,
 )
+from finetuna_flows.vasp.calculation import last_change
+from finetuna_flows.vasp.level import ENGINE, STAND_IN
 
 NUMBER = re.compile(r"-?\d+\.\d+")  # columns may touch
 TAG = re.compile(r"\b([A-Z][A-Z0-9_]+)\s*=\s*([^\s;]+)")
@@ -44,6 +46,7 @@ TIME = re.compile(r"LOOP\+:.*?(\d+\.\d+)\s*$")
 FREE = re.compile(r"free  energy   TOTEN  =\s*(\S+)")
 SMEARED = re.compile(r"energy  without entropy=.*energy\(sigma->0\) =\s*(\S+)")
 """Of an ionic step; those of an electronic iteration have other blanks."""
+ITERATED = re.compile(r"free energy    TOTEN  =\s*(\S+)")
 
 
 class _Lines(Iterator[str]):
@@ -66,6 +69,7 @@ class _Reading:
     tags: dict[str, str] = field(default_factory=dict)
     incar: dict[str, str] = field(default_factory=dict)
     titles: list[str] = field(default_factory=list)
+    engine: str = ENGINE
     counts: list[int] = field(default_factory=list)
     divisions: list[int] = field(default_factory=list)
     first_k_point: Array | None = None
@@ -73,8 +77,10 @@ class _Reading:
     cell: Array | None = None
     start: Array | None = None
     first_cell: Array | None = None
-    steps: list[IonicStep] = field(default_factory=list)
+    steps: list[FinishedStep] = field(default_factory=list)
     iterations: int = 0
+    iterated: list[float] = field(default_factory=list)
+    """F of each electronic iteration, eV."""
     table: Array | None = None
     free: float | None = None
     energy: float | None = None
@@ -84,7 +90,7 @@ class _Reading:
         return sum(self.counts)
 
 
-def read_outcar(stream: IO[bytes], source: str) -> VaspRun:
+def read_outcar(stream: IO[bytes], source: str) -> FinishedRun:
     """Read settings, start and complete ionic steps, with the real time of each.
 
     Positions of the steps have five decimals. Which atoms are fixed OUTCAR does not tell.
@@ -127,6 +133,8 @@ def _take(reading: _Reading, line: str, lines: _Lines) -> None:
     elif "TOTAL-FORCE (eV/Angst)" in line:
         next(lines)
         reading.table = _table(lines, reading.n_atoms, 6)
+    elif match := ITERATED.search(line):
+        reading.iterated.append(float(match[1]))
     elif match := FREE.search(line):
         reading.free = float(match[1])
     elif match := SMEARED.search(line):
@@ -147,6 +155,8 @@ def _take_head(reading: _Reading, line: str, lines: _Lines) -> None:
         reading.titles.append(match[1])
     elif match := COUNTS.search(line):
         reading.counts = list(map(int, match[1].split()))
+    elif STAND_IN in line:
+        reading.engine = STAND_IN
     elif "executed on" in line:
         reading.started = moment(line.rpartition(" date ")[2])
     elif match := HUBBARD.search(line):
@@ -175,7 +185,9 @@ def _finish_step(reading: _Reading, line: str) -> None:
         scf_cycles=reading.iterations,
         wall_time=float(time[1]) if time else 0.0,
     )
-    reading.steps.append(IonicStep(reading.table[:, :3], reading.cell, label))
+    change = last_change(reading.iterated)
+    reading.steps.append(FinishedStep(reading.table[:, :3], reading.cell, label, change))
+    reading.iterated = []
     reading.iterations, reading.table, reading.free, reading.energy = 0, None, None, None
 
 
@@ -189,7 +201,7 @@ def _table(lines: _Lines, rows: int, columns: int) -> Array:
     return np.array(found, dtype=np.float64)
 
 
-def _run(reading: _Reading, source: str) -> VaspRun:
+def _run(reading: _Reading, source: str) -> FinishedRun:
     if reading.start is None or reading.first_cell is None:
         raise ParentError(f"{source} ends before its first geometry; there is nothing to import")
     elements = [match[1] for title in reading.titles if (match := ELEMENT.match(title))]
@@ -199,7 +211,7 @@ def _run(reading: _Reading, source: str) -> VaspRun:
             "it is damaged"
         )
     symbols = [each for each, n in zip(elements, reading.counts, strict=True) for _ in range(n)]
-    return VaspRun(
+    return FinishedRun(
         source=source,
         settings=settings_of(reading.tags, _level(reading), source),
         start=Atoms(symbols, positions=reading.start, cell=reading.first_cell, pbc=True),
@@ -217,5 +229,6 @@ def _level(reading: _Reading) -> str:
         given = {name: tags[name] for name in WORKED_WITH if tags.get(name, "--") not in UNSET}
     if reading.divisions and reading.first_k_point is not None:
         style = "Monkhorst" if reading.first_k_point.any() else "Gamma"
-        return level_of(given, grid_of(style, reading.divisions), reading.titles)
-    return level_of(given, list_of(int(tags.get("NKPTS", 0))), reading.titles)
+        return level_of(given, grid_of(style, reading.divisions), reading.titles, reading.engine)
+    listed = list_of(int(tags.get("NKPTS", 0)))
+    return level_of(given, listed, reading.titles, reading.engine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import lzma
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ase import Atoms
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.records import Relaxation
-from finetuna_flows.relaxation.vasp.attempt import IonicStep, VaspRun
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
 from finetuna_flows.relaxation.vasp.files import VaspFile, VaspFiles, find_vasp_files
 from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.outcar import read_outcar
@@ -54,7 +55,7 @@ def read_vasp_relaxation(
     return join_runs(read_vasp_runs(path), fmax=fmax, like=like)
 
 
-def read_vasp_runs(path: str | Path) -> list[VaspRun]:
+def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     """Read every start of VASP that a path holds, in the order of time.
 
     Where there are vasprun.xml and OUTCAR, the one with more complete ionic steps is followed,
@@ -66,7 +67,7 @@ def read_vasp_runs(path: str | Path) -> list[VaspRun]:
     ValueError, ParentError
         As `read_vasp_relaxation`.
     """
-    runs: list[VaspRun] = []
+    runs: list[FinishedRun] = []
     for files in find_vasp_files(Path(path)):
         run = _read(files)
         twin = next((each for each in runs if _is_same(each, run)), None)
@@ -79,9 +80,9 @@ def read_vasp_runs(path: str | Path) -> list[VaspRun]:
     return runs
 
 
-def _read(files: VaspFiles) -> VaspRun:
+def _read(files: VaspFiles) -> FinishedRun:
     readers = {"vasprun.xml": read_vasprun, "OUTCAR": read_outcar}
-    runs: list[VaspRun] = []
+    runs: list[FinishedRun] = []
     failures: list[ParentError] = []
     for kind, reader in readers.items():
         if kind in files:
@@ -90,6 +91,8 @@ def _read(files: VaspFiles) -> VaspRun:
                     runs.append(reader(stream, files[kind].name))
             except ParentError as exc:
                 failures.append(exc)
+            except (OSError, lzma.LZMAError) as exc:  # a damaged archive, or no leave to read it
+                failures.append(ParentError(f"{files[kind].name} cannot be read: {exc}"))
     if not runs:
         raise failures[0]
     for failure in failures:
@@ -97,7 +100,7 @@ def _read(files: VaspFiles) -> VaspRun:
     return _constrained(runs[0] if len(runs) == 1 else _merged(*runs), files)
 
 
-def _merged(xml: VaspRun, outcar: VaspRun) -> VaspRun:
+def _merged(xml: FinishedRun, outcar: FinishedRun) -> FinishedRun:
     """One run of two readings of it."""
     pairs = list(zip(xml.steps, outcar.steps, strict=False))
     for number, (one, other) in enumerate(pairs, start=1):
@@ -116,7 +119,7 @@ def _merged(xml: VaspRun, outcar: VaspRun) -> VaspRun:
     return replace(xml, steps=(*timed, *outcar.steps[len(pairs) :]))
 
 
-def _constrained(run: VaspRun, files: VaspFiles) -> VaspRun:
+def _constrained(run: FinishedRun, files: VaspFiles) -> FinishedRun:
     """Take selective dynamics from what lies beside, where the reading has none."""
     if run.start.constraints:
         return run
@@ -140,7 +143,7 @@ def _read_poscar(file: VaspFile) -> Atoms:
     return without_scaled(atoms)
 
 
-def _is_same(one: VaspRun, other: VaspRun) -> bool:
+def _is_same(one: FinishedRun, other: FinishedRun) -> bool:
     """Whether two readings are of one start of VASP, one of them perhaps at an earlier time."""
     return (
         bool(one.started)
@@ -149,6 +152,6 @@ def _is_same(one: VaspRun, other: VaspRun) -> bool:
     )
 
 
-def _same_step(one: IonicStep, other: IonicStep) -> bool:
+def _same_step(one: FinishedStep, other: FinishedStep) -> bool:
     mine, theirs = one.label, other.label
     return (mine.force_energy, mine.wall_time) == (theirs.force_energy, theirs.wall_time)

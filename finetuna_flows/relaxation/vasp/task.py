@@ -13,20 +13,20 @@ from pymatgen.io.vasp import Kpoints
 from finetuna_flows.errors import ParentError
 from finetuna_flows.records import Label
 from finetuna_flows.relaxation.vasp.attempt import (
-    IonicStep,
-    VaspRun,
+    FinishedRun,
+    FinishedStep,
     level_of,
     settings_of,
 )
 from finetuna_flows.structures.convert import to_atoms
-from finetuna_flows.vasp.calculation import extrapolated
+from finetuna_flows.vasp.calculation import extrapolated, last_change
 
 logger = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
 
 
-def runs_of_task(task: Document, source: str) -> list[VaspRun]:
+def runs_of_task(task: Document, source: str) -> list[FinishedRun]:
     """Every calculation of a task document, in the order of time.
 
     A document holds the last try of each calculation and no times of single ionic steps; if
@@ -59,7 +59,7 @@ def runs_of_task(task: Document, source: str) -> list[VaspRun]:
         raise ParentError(f"{source} is no task document of a VASP calculation: {exc}") from exc
 
 
-def _run(calculation: Document, source: str) -> VaspRun:
+def _run(calculation: Document, source: str) -> FinishedRun:
     given, found = calculation["input"], calculation["output"]["ionic_steps"]
     if isinstance(found, Mapping):
         raise ParentError(f"{source} has its ionic steps in another store; load the document whole")
@@ -74,7 +74,7 @@ def _run(calculation: Document, source: str) -> VaspRun:
         kpoints if isinstance(kpoints, Kpoints) else Kpoints.from_dict(dict(kpoints)),
         _titles(given),
     )
-    return VaspRun(
+    return FinishedRun(
         source=source,
         settings=settings_of({**given["incar"], **given["parameters"]}, level, source),
         start=to_atoms(_structure(given.get("structure") or found[0]["structure"])),
@@ -88,7 +88,7 @@ def _titles(given: Document) -> Iterable[str]:
     return [str(each["titel"]) for each in specs] or list(map(str, given.get("potcar") or ()))
 
 
-def _step(step: Document, where: str) -> IonicStep:
+def _step(step: Document, where: str) -> FinishedStep:
     """One ionic step; see `vasp.calculation.extrapolated` for its energy."""
     structure = _structure(step["structure"])
     iterations = step.get("electronic_steps")
@@ -98,7 +98,7 @@ def _step(step: Document, where: str) -> IonicStep:
             "import the directory"
         )
     free_energy = float(step["e_fr_energy"])
-    return IonicStep(
+    return FinishedStep(
         positions=np.asarray(structure.cart_coords, dtype=np.float64),
         cell=np.asarray(structure.lattice.matrix, dtype=np.float64),
         label=Label(
@@ -107,6 +107,7 @@ def _step(step: Document, where: str) -> IonicStep:
             free_energy=free_energy,
             scf_cycles=len(iterations),
         ),
+        last_change=last_change([float(each["e_fr_energy"]) for each in iterations[-2:]]),
     )
 
 

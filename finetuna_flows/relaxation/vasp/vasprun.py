@@ -19,8 +19,8 @@ from pymatgen.io.vasp import Kpoints
 from finetuna_flows.errors import ParentError
 from finetuna_flows.records import Label
 from finetuna_flows.relaxation.vasp.attempt import (
-    IonicStep,
-    VaspRun,
+    FinishedRun,
+    FinishedStep,
     grid_of,
     level_of,
     list_of,
@@ -30,13 +30,14 @@ from finetuna_flows.relaxation.vasp.attempt import (
 )
 from finetuna_flows.structures.constraints import constraints_from, free_along_axes
 from finetuna_flows.vasp.calculation import read_calculation, read_geometry
+from finetuna_flows.vasp.level import engine_in
 
 HEAD = ("generator", "incar", "kpoints", "parameters", "atominfo")
 SHORT = {"r": "Zr", "X": "Xe"}
 """Symbols that old versions cut."""
 
 
-def read_vasprun(stream: IO[bytes], source: str) -> VaspRun:
+def read_vasprun(stream: IO[bytes], source: str) -> FinishedRun:
     """Read settings, start and complete ionic steps.
 
     Parameters
@@ -52,7 +53,7 @@ def read_vasprun(stream: IO[bytes], source: str) -> VaspRun:
         If the file ends before its first geometry, or holds what is not VASP's.
     """
     head: dict[str, Element] = {}
-    steps: list[IonicStep] = []
+    steps: list[FinishedStep] = []
     end: str | None = None
     try:
         for _, element in iterparse(stream):  # noqa: S314 - what the user's own VASP wrote
@@ -76,10 +77,12 @@ def read_vasprun(stream: IO[bytes], source: str) -> VaspRun:
     return _run(head, steps, source)
 
 
-def _run(head: Mapping[str, Element], steps: list[IonicStep], source: str) -> VaspRun:
+def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) -> FinishedRun:
     try:
         titles = [row[4].text or "" for row in _rows(head["atominfo"], "atomtypes")]
-        level = level_of(_values(head["incar"]), _k_points(head["kpoints"]), titles)
+        program = _values(head["generator"])
+        engine = engine_in(program.get("subversion", ""))
+        level = level_of(_values(head["incar"]), _k_points(head["kpoints"]), titles, engine)
         symbols = [(row[0].text or "").strip() for row in _rows(head["atominfo"], "atoms")]
         cell, positions = read_geometry(head["initialpos"])
         start = Atoms(
@@ -89,20 +92,19 @@ def _run(head: Mapping[str, Element], steps: list[IonicStep], source: str) -> Va
         if flags is not None:
             free = np.array([[word == "T" for word in _text(row).split()] for row in flags])
             start.set_constraint(constraints_from(free_along_axes(cell, free)))
-        when = _values(head["generator"])
-        return VaspRun(
+        return FinishedRun(
             source=source,
             settings=settings_of(_values(head["parameters"]), level, source),
             start=start,
             steps=tuple(steps),
             constraints_known=True,
-            started=moment(f"{when.get('date', '')} {when.get('time', '')}"),
+            started=moment(f"{program.get('date', '')} {program.get('time', '')}"),
         )
     except (KeyError, IndexError, AttributeError, ValueError) as exc:
         raise ParentError(f"{source} is not what VASP writes: {exc}") from exc
 
 
-def _step(calculation: Element, where: str) -> IonicStep:
+def _step(calculation: Element, where: str) -> FinishedStep:
     try:
         filed = read_calculation(calculation)
         label = Label(filed.energy, filed.forces, filed.free_energy, filed.cycles)
@@ -110,7 +112,7 @@ def _step(calculation: Element, where: str) -> IonicStep:
         raise ParentError(f"{where} cannot be read: {exc}") from exc
     if filed.cell is None:
         raise AssertionError("vasprun.xml repeats the cell")
-    return IonicStep(filed.positions, filed.cell, label)
+    return FinishedStep(filed.positions, filed.cell, label, filed.last_change)
 
 
 def _values(element: Element) -> dict[str, str]:
