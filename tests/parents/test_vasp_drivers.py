@@ -440,6 +440,15 @@ def test_ranks_that_cannot_be_seen_are_not_taken_for_stopped(
     ]
 
 
+def test_positions_that_vasp_has_read_otherwise_are_refused(atoms: Atoms) -> None:
+    """A wrapper between us and VASP that changes a digit."""
+    filtered = f"stdbuf -oL sed s/^.0.1/0.2/ | {COMMAND}"
+    with stand_in(shlex.join(["sh", "-c", filtered])), build() as parent:
+        parent.label(atoms)
+        with pytest.raises(ParentError, match="read positions that differ by"):
+            parent.label(shaken(atoms, seed=1))
+
+
 def test_changed_atoms_are_refused_with_what_to_do(atoms: Atoms) -> None:
     larger, other = atoms.copy(), atoms.copy()
     larger.set_cell(atoms.cell * 1.01)

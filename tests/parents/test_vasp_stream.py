@@ -56,6 +56,21 @@ class TestRealCopper:
             ordered = np.sort(label.forces, axis=0)
             assert_allclose(ordered, np.sort(frame.get_forces(), axis=0), atol=1e-6)
 
+    def test_positions_are_echoed_as_they_were_sent(
+        self, interactive: tuple[Stream, list[IonicStep], int]
+    ) -> None:
+        """The log has them with more decimals behind each `Inputting positions`."""
+        _, steps, _ = interactive
+        text = (COPPER / "bench_vpi_bfgs.txt").read_text()
+        sent = [
+            np.array([row.split() for row in block.splitlines()[1:8]], dtype=np.float64)
+            for block in text.split("Inputting positions...")[1:]
+        ]
+        echoed = [step.echoed for step in steps if step.echoed is not None]
+        assert len(echoed) == 15
+        for mine, theirs in zip(echoed, sent, strict=False):
+            assert_allclose(mine, theirs, atol=1e-7)
+
     def test_cycles_of_the_relaxation_of_the_shutdown_and_of_the_plain_run(
         self, interactive: tuple[Stream, list[IonicStep], int]
     ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from finetuna_flows.geometry import Array
 from finetuna_flows.parents.vasp.files import OUTCAR, Outcar
 from finetuna_flows.parents.vasp.inputs import VaspInputs
 from finetuna_flows.parents.vasp.run import VaspRun, check_filed
@@ -23,6 +24,8 @@ STOP_PATIENCE = 120.0
 """Seconds for that iteration."""
 STOP_PROMPTS = 2
 """Geometries that VASP reads between STOPCAR and its end."""
+SAME_FRACTION = 1e-6
+"""Of a cell vector; VASP echoes seven decimals."""
 EOF_PATIENCE = 10.0
 """Seconds for VASP to end when its input has ended."""
 
@@ -158,10 +161,21 @@ class VaspSession:
             )
         if step.forces is None:
             raise self._run.failure("answered without forces")
+        if step.echoed is not None:
+            self._check_echo(atoms, step.echoed)
         self._run.check_converged(step)
         self._answers.append((atoms.copy(), step))
         self._compare()
         return step
+
+    def _check_echo(self, atoms: Atoms, echoed: Array) -> None:
+        """Refuse an answer for other positions than were sent."""
+        off = echoed - self.inputs.fractions(atoms)
+        off = np.abs(off - np.round(off)).max(initial=0.0)
+        if not off <= SAME_FRACTION:
+            raise self._run.failure(
+                f"has read positions that differ by {off:g} of the cell from those sent"
+            )
 
     def _compare(self) -> None:
         """Check answers against the ionic steps that OUTCAR holds by now, if VASP flushes it."""

@@ -2,7 +2,7 @@
 
 Only standard output is trusted while VASP runs: builds that do not flush leave OUTCAR and
 vasprun.xml cut at blocks of 4 or 8 KiB. Up to 6.4.0 an interactive VASP echoes the positions
-that it has read, from 6.4.1 it prints their number; neither is needed here.
+that it has read, from 6.4.1 it prints their number.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ECHO = re.compile(r"^ ?POSITIONS(?: AND LATTICE)?: read from stdin")
 COUNT = re.compile(r"^ ?N_?ATOMS\b", re.IGNORECASE)
 HARD_STOP = "hard stop encountered"
 VERSION = re.compile(r"^ *vasp\.(\S+)")
+ROW = re.compile(r"^ *(-?\d+\.\d+) *(-?\d+\.\d+) *(-?\d+\.\d+) *$")
 COLUMN = 14
 """Characters of a force: Fortran's F14.7."""
 KEPT_LINES = 30
@@ -58,6 +59,8 @@ class IonicStep:
     """eV/Å, shape (n, 3), in POSCAR's order; None where VASP prints none."""
     stopping: bool
     """Whether this is the step that VASP makes to end itself."""
+    echoed: Array | None = None
+    """Fractional coordinates that VASP says it has read, shape (n, 3); None where it does not."""
 
 
 @dataclass
@@ -80,6 +83,10 @@ class Stream:
     _residuals: tuple[float, float] = (np.inf, np.inf)
     _rows: list[str] | None = None
     _stopping: bool = False
+    _echo: list[str] | None = None
+    """Lines since the prompt."""
+    _read: list[str] | None = None
+    """Those that came before VASP said that it had read positions."""
 
     def feed(self, line: str) -> IonicStep | None:
         """Take a line; an ionic step when it is complete.
@@ -105,10 +112,15 @@ class Stream:
             self._stopping = True
         elif match := VERSION.match(line):
             self.version = self.version or match[1]
+        elif PROMPT.match(line):
+            self._echo = []
         elif ECHO.match(line):
             self.dialect = Dialect.ECHO
+            self._read, self._echo = self._echo, None
         elif COUNT.match(line):
-            self.dialect = Dialect.COUNT
+            self.dialect, self._echo = Dialect.COUNT, None
+        elif self._echo is not None:
+            self._echo.append(line)
         return None
 
     def wants_positions(self, line: str) -> bool:
@@ -138,10 +150,18 @@ class Stream:
             residuals=self._residuals,
             forces=forces,
             stopping=self._stopping,
+            echoed=None if self._read is None else self._positions(self._read),
         )
+        self._read = None
         self._cycles, self._rows = 0, None
         self._residuals = (np.inf, np.inf)
         return step
+
+    def _positions(self, lines: list[str]) -> Array | None:
+        """The first of the echoed rows, one an atom: VASP repeats POSCAR's behind them."""
+        rows = [found for line in lines if (found := ROW.match(line))][: self.atoms]
+        values = [[float(each) for each in row.groups()] for row in rows]
+        return np.array(values, dtype=np.float64) if len(rows) == self.atoms else None
 
     def _forces(self, rows: list[str]) -> Array:
         if self.atoms is not None and len(rows) != self.atoms:
