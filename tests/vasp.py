@@ -38,3 +38,16 @@ def _directory(pid: int) -> Path:
         return Path(f"/proc/{pid}/cwd").readlink()
     except OSError:
         return Path("/")
+
+
+def potcar(symbol: str, valence: int) -> str:
+    """The head of a POTCAR, which is all that the stand-in's names and pymatgen's checks need."""
+    return (
+        f"  PAW_PBE {symbol} 01Jan2000\n  {valence}.00000000000000\n"
+        " parameters from PSCTR are:\n"
+        f"   VRHFIN ={symbol}: of a test\n   LEXCH  = PE\n   EATOM  =     1.0000 eV\n\n"
+        f"   TITEL  = PAW_PBE {symbol} 01Jan2000\n   LULTRA =        F\n"
+        f"   POMASS =   63.546; ZVAL   =   {valence}.000    mass and valenz\n"
+        "   ENMAX  =  295.446; ENMIN  =  221.585 eV\n"
+        "END of PSCTR-controll parameters\n local part\n  1.0  2.0  3.0\nEnd of Dataset\n"
+    )

@@ -75,6 +75,7 @@ def compare(
         )
         for each in inputs:
             console.print(str(each), markup=False, highlight=False, soft_wrap=True)
+        console.print(words.threshold, markup=False, highlight=False)
         if dry_run:
             print_spec(maker)
             return

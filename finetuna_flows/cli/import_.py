@@ -21,6 +21,9 @@ from finetuna_flows.flows.imported import ImportedRelaxMaker, keep
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.structures.prepare import Preparation
 
+OUTPUTS = "outputs"
+"""What atomate2 calls the directory of a calculation's files."""
+
 
 def import_relaxations(
     paths: Annotated[
@@ -83,9 +86,10 @@ def _import(
 
 
 def _name(path: Path) -> str:
-    """A directory's name; of a file, whose name says nothing, that of its directory."""
+    """A directory's name; of a file, or of atomate2's ``outputs``, that of the one above."""
     whole = path.resolve()
-    return whole.parent.name if whole.is_file() else whole.name
+    says_nothing = whole.is_file() or whole.name == OUTPUTS
+    return whole.parent.name if says_nothing else whole.name
 
 
 def _exit_code(results: list[Any]) -> Exit:

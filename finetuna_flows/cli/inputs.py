@@ -165,6 +165,9 @@ def check_all_known(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) ->
             for each in inputs:
                 maker.read(each.atoms)
     for maker in makers:
+        if isinstance(maker, VaspCgMaker):
+            for each in inputs:
+                maker.check(each.atoms)
         if isinstance(maker, VaspCgMaker | ImportedRelaxMaker):
             continue
         surrogate = None

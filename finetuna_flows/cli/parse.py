@@ -89,7 +89,7 @@ def parse_vasp_inputs(
         If the folder lacks a file, asks for something else than a relaxation, or another parent was
         named beside it.
     """
-    from finetuna_flows.parents.vasp.sets import VaspFolder
+    from finetuna_flows.parents.vasp.folder import VaspFolder
 
     kind, _, rest = (parent or "vasp").partition(":")
     if kind != "vasp" or rest not in ("", *Continuation):

@@ -70,7 +70,7 @@ class Words:
         """
         for word in ("surrogate", "tuner"):
             check_said(word, getattr(self, word), getattr(self, f"{word}_args"))
-        parent, fmax = self._parent()
+        parent, fmax, _ = self._parent()
         fields: dict[str, Any] = {
             "parent": parent,
             "fmax": fmax,
@@ -87,14 +87,23 @@ class Words:
             fields["criterion"] = parse_criterion(self.criterion)
         return [make_maker(method, fields) for method in methods]
 
-    def _parent(self) -> tuple[Spec[ParentCalculator], float]:
+    @property
+    def threshold(self) -> str:
+        """In one line, how far the forces are to fall, and who says so."""
+        _, fmax, source = self._parent()
+        return f"to fmax {fmax:g} eV/Å ({source})"
+
+    def _parent(self) -> tuple[Spec[ParentCalculator], float, str]:
+        """The parent, eV/Å to reach, and who says that."""
         if self.vasp_inputs is None:
-            parent = parse_parent(self.parent or EMBEDDED, self.parent_args)
-            return parent, DEFAULT_FMAX if self.fmax is None else self.fmax
-        parent, own_fmax = parse_vasp_inputs(self.vasp_inputs, self.parent, self.parent_args)
+            parent, own = parse_parent(self.parent or EMBEDDED, self.parent_args), None
+        else:
+            parent, own = parse_vasp_inputs(self.vasp_inputs, self.parent, self.parent_args)
         if self.fmax is not None:
-            return parent, self.fmax
-        return parent, DEFAULT_FMAX if own_fmax is None else own_fmax
+            return parent, self.fmax, "--fmax"
+        if own is not None:
+            return parent, own, "EDIFFG of INCAR"
+        return parent, DEFAULT_FMAX, "the default"
 
 
 def check_said(word: str, said: str | None, arguments: str | None) -> None:

@@ -49,6 +49,8 @@ def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
 
     @wraps(method)
     def make(maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None) -> Job:
+        if prev_dir is not None and Path(prev_dir).exists():
+            prev_dir = str(Path(prev_dir).absolute())  # the job runs in a folder of its own
         portable = to_portable(structure) if isinstance(structure, Atoms) else structure
         made: Job = make_job(maker, portable, prev_dir=prev_dir)
         return made
@@ -71,7 +73,8 @@ def run_relaxation(
     ----------
     maker
         Its fields are the spec; all but name, limits and tags identify the run, together with
-        what is in the files that they name, the parent's level of theory and the structure.
+        what is in the files that they name, the parent's level of theory and the structure. A
+        parent that prepares itself for the structure is identified by its level alone.
     structure
         Where to start.
     prev_dir
@@ -99,9 +102,12 @@ def run_relaxation(
     with threadpool_limits(Settings().threads):
         calculator = parent.build()
         check_known(atoms, surrogate, calculator)
+        said = {key: value for key, value in spec.items() if key not in NOT_IDENTITY}
+        if isinstance(calculator, PreparingParent):
+            said.pop("parent", None)  # its level tells all that changes a number for this structure
         identity = {
             "level": calculator.level,
-            "spec": _without_versions({k: v for k, v in spec.items() if k not in NOT_IDENTITY}),
+            "spec": _without_versions(said),
             "structure": structure_identity(atoms),
         }
         if files := fingerprints(maker):

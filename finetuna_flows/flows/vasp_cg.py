@@ -76,6 +76,24 @@ class VaspCgMaker(Maker):
         )
         return made
 
+    def check(self, atoms: Atoms) -> None:
+        """Refuse a structure or settings that VASP would not relax; nothing is started.
+
+        Raises
+        ------
+        ValueError
+            If the input set is not of a relaxation in a fixed cell (a StructureError: if the
+            structure cannot be relaxed).
+        ParentError
+            If there is no command, or a POTCAR is missing.
+        """
+        from finetuna_flows.flows.vasp_try import check_relaxation
+
+        check_structure(atoms)
+        check_relaxation(
+            to_structure(atoms), self.generator(), self.run_vasp_kwargs, self.write_input_set_kwargs
+        )
+
     @relax_job
     def make(
         self, structure: Structure | Atoms, prev_dir: str | Path | None = None
@@ -84,7 +102,7 @@ class VaspCgMaker(Maker):
 
         A finished run of the same inputs in the directory of the job, or in `prev_dir`, is
         imported instead of run again. An unfinished one in the directory of the job is put into an
-        archive as custodian does, and its ionic steps count.
+        archive as custodian does, its ionic steps count, and VASP goes on from its last geometry.
 
         Parameters
         ----------

@@ -23,7 +23,8 @@ from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
 from custodian.utils import backup
 from custodian.vasp.handlers import VASP_BACKUP_FILES
 from pymatgen.core import Structure
-from pymatgen.io.vasp import Incar
+from pymatgen.io.vasp import Incar, Poscar
+from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
 from finetuna_flows.errors import CheckpointError, ParentError
 from finetuna_flows.parents.specs import InputSetGenerator
@@ -39,6 +40,8 @@ from finetuna_flows.vasp.tags import FIXED_CELL, RELAXATIONS
 logger = logging.getLogger(__name__)
 
 INPUTS = ("INCAR", "KPOINTS", "POSCAR", "POTCAR.spec", "POTCAR")
+STARTED_FROM = "POSCAR.start"
+"""The first geometry of a relaxation that was interrupted and goes on from CONTCAR."""
 TITLE = re.compile(r"TITEL\s*=\s*(.*\S)")
 FINISHED = (StopReason.CONVERGED, StopReason.MAX_STEPS)
 WORDS = ("std_err.txt", "vasp.out")
@@ -86,28 +89,70 @@ def relax_with_vasp(
     ParentError
         If there is no command, or VASP failed; what it computed stays in the directory.
     """
-    running = deepcopy(dict(run_vasp_kwargs))
-    said = running.get("vasp_cmd")
-    command = vasp_command() if said is None else shlex.split(expandvars(said))
-    running["vasp_cmd"] = shlex.join(guarded(command))
-    gamma = running.get("vasp_gamma_cmd")
-    of_gamma = command if gamma is None else shlex.split(expandvars(gamma))
-    running["vasp_gamma_cmd"] = shlex.join(guarded(of_gamma))
+    command, running = _commands(run_vasp_kwargs)
     writing = {"potcar_spec": is_stand_in(command), **write_input_set_kwargs}
     structure = sorted_for(generator, structure)
-    inputs = _inputs(structure, generator, writing)
-    _check_is_relaxation(Incar.from_str(inputs["INCAR"]))
+    inputs = check_inputs(structure, generator, writing)
     for earlier in (directory, previous):
         found = _finished(earlier, inputs, fmax, like) if earlier else None
         if found is not None:
             logger.info("the finished run of the same inputs in %s is imported", earlier)
             return found
-    _set_aside(directory, inputs)
+    reached = _set_aside(directory, inputs)
     if previous is not None:
         _begin_with(previous, directory)
     write_vasp_input_set(structure, _atomate(generator), directory, **writing)
+    if reached is not None:
+        shutil.copyfile(directory / "POSCAR", directory / STARTED_FROM)
+        Poscar(reached).write_file(directory / "POSCAR")
+        logger.info("the relaxation in %s goes on where it was interrupted", directory)
     _run(directory, running)
     return read_vasp_relaxation(directory, fmax=fmax, like=like)
+
+
+def check_relaxation(
+    structure: Structure,
+    generator: InputSetGenerator,
+    run_vasp_kwargs: Mapping[str, Any],
+    write_input_set_kwargs: Mapping[str, Any],
+) -> None:
+    """Refuse what would fail before VASP has computed anything; raises as `relax_with_vasp`."""
+    command, _ = _commands(run_vasp_kwargs)
+    writing = {"potcar_spec": is_stand_in(command), **write_input_set_kwargs}
+    check_inputs(sorted_for(generator, structure), generator, writing)
+
+
+def _commands(run_vasp_kwargs: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The words that start VASP, and the arguments of atomate2 with them under a guard."""
+    running = deepcopy(dict(run_vasp_kwargs))
+    said, gamma = running.get("vasp_cmd"), running.get("vasp_gamma_cmd")
+    command = vasp_command() if said is None else shlex.split(expandvars(said))
+    of_gamma = command if gamma is None else shlex.split(expandvars(gamma))
+    running["vasp_cmd"] = shlex.join(guarded(command))
+    running["vasp_gamma_cmd"] = shlex.join(guarded(of_gamma))
+    return command, running
+
+
+def check_inputs(
+    structure: Structure, generator: InputSetGenerator, writing: Mapping[str, Any]
+) -> dict[str, str]:
+    """The text of each input file, which must be those of a relaxation in a fixed cell.
+
+    Raises
+    ------
+    ValueError
+        If they are not, or the set cannot be made.
+    ParentError
+        If a POTCAR is missing.
+    """
+    try:
+        inputs = _inputs(structure, generator, writing)
+    except (OSError, PmgVaspPspDirError) as exc:
+        raise ParentError(
+            f"no input files for {structure.formula}: {exc}; POTCARs come from PMG_VASP_PSP_DIR"
+        ) from exc
+    _check_is_relaxation(Incar.from_str(inputs["INCAR"]))
+    return inputs
 
 
 def _inputs(
@@ -134,12 +179,12 @@ def _check_is_relaxation(incar: Incar) -> None:
     if ibrion not in RELAXATIONS or nsw < 1:
         raise ValueError(
             f"IBRION is {ibrion} and NSW {nsw} but a relaxation has IBRION 1, 2 or 3 and NSW above "
-            "0; mend `user_incar_settings`, or take another input set"
+            "0; mend them, or take another input set"
         )
     if isif > FIXED_CELL:
         raise ValueError(
-            f"ISIF is {isif} but must be at most {FIXED_CELL}, since the cell stays as it is; say "
-            '{"ISIF": 2} in `user_incar_settings`'
+            f"ISIF is {isif} but must be at most {FIXED_CELL}, since the cell stays as it is; set "
+            "it to 2"
         )
 
 
@@ -162,7 +207,8 @@ def _inputs_of(directory: Path) -> dict[str, str]:
     """The text of each input file as it was before custodian corrected it."""
     found = {}
     for name in INPUTS:
-        for file in (f"{name}.orig", f"{name}.orig.gz", name, f"{name}.gz"):
+        first = (STARTED_FROM,) if name == "POSCAR" else ()
+        for file in (*first, f"{name}.orig", f"{name}.orig.gz", name, f"{name}.gz"):
             if (directory / file).exists():
                 with open_with_compression(str(directory / file)) as stream:
                     found[name] = _said(name, str(stream.read()))
@@ -170,20 +216,39 @@ def _inputs_of(directory: Path) -> dict[str, str]:
     return found
 
 
-def _set_aside(directory: Path, inputs: Mapping[str, str]) -> None:
-    """Put what an unfinished try of the same left into an archive, so that it counts."""
+def _set_aside(directory: Path, inputs: Mapping[str, str]) -> Structure | None:
+    """Put what an unfinished try of the same left into an archive, where its ionic steps count.
+
+    Returns the last geometry that it wrote, to go on from; None if there is none.
+    """
     there = _inputs_of(directory)
     if not there:
-        return
+        return None
     differing = [name for name in INPUTS if there.get(name) != inputs.get(name)]
     if differing:
         raise CheckpointError(
             f"{directory} holds a VASP run with another {' and '.join(differing)}; run in another "
             "directory, or set that one aside"
         )
+    reached = _last_geometry(directory)
     backup(sorted(VASP_BACKUP_FILES), directory=str(directory))
-    for file in ("OUTCAR", "vasprun.xml"):
+    for file in ("OUTCAR", "vasprun.xml", "CONTCAR"):
         (directory / file).unlink(missing_ok=True)
+    return reached
+
+
+def _last_geometry(directory: Path) -> Structure | None:
+    """CONTCAR with the selective dynamics of POSCAR."""
+    try:
+        reached = Poscar.from_file(directory / "CONTCAR", check_for_potcar=False).structure
+        begun = Poscar.from_file(directory / "POSCAR", check_for_potcar=False).structure
+    except (OSError, ValueError, IndexError):
+        return None  # VASP was not that far, or was writing it
+    if reached.atomic_numbers != begun.atomic_numbers:
+        return None
+    if flags := begun.site_properties.get("selective_dynamics"):
+        reached.add_site_property("selective_dynamics", list(flags))
+    return reached
 
 
 def _begin_with(previous: Path, directory: Path) -> None:

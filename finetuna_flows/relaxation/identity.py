@@ -20,7 +20,18 @@ def differences(then: object, now: object, name: str = "") -> list[str]:
         ]
     if _same(then, now):
         return []
+    if isinstance(then, str) and isinstance(now, str):
+        then, now = _parts(then, now), _parts(now, then)
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        place = [_same(one, other) for one, other in zip(then, now, strict=True)].index(False)
+        return differences(then[place], now[place], f"{name}[{place}]")
     return [f"`{name}` was {reprlib.repr(then)} and is {reprlib.repr(now)}"]
+
+
+def _parts(words: str, others: str) -> str:
+    """What of a sentence, cut at its commas, the other has not; all of it if that is nothing."""
+    kept = [part for part in words.split(", ") if part not in others.split(", ")]
+    return ", ".join(kept) or words
 
 
 def _same(then: object, now: object) -> bool:

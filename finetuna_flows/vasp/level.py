@@ -89,7 +89,8 @@ def _kpoint_words(incar: Mapping[str, Any], kpoints: Kpoints | None) -> str:
     if kpoints.num_kpts > 0:
         return f"{kpoints.num_kpts} k-points"
     grid = "×".join(f"{count:g}" for count in kpoints.kpts[0])
-    return f"{grid} {kpoints.style.name} k-points"
+    shift = " ".join(f"{each:g}" for each in kpoints.kpts_shift) if any(kpoints.kpts_shift) else ""
+    return f"{grid} {kpoints.style.name} k-points{f' shifted by {shift}' if shift else ''}"
 
 
 def _symbol(potcar: str) -> str:

@@ -67,6 +67,36 @@ def test_a_folder_with_inputs_is_all_that_is_needed(inputs: Path) -> None:
     assert list(ended.symbols) == list(oxygen_on_copper().symbols)
 
 
+def test_labels_are_kept_where_no_number_changes(inputs: Path) -> None:
+    words = ("relax", "--vasp-inputs", "inputs", "--method", "BFGS", "--max-calls")
+    assert run(*words, "2").exit_code == 1
+    (inputs / "INCAR").write_text(INCAR.replace("80", "90") + "NCORE = 8\n")
+    result = run(*words, "3", "--parent", "vasp:cold", "--json")
+    assert documents(result)[0]["replayed_calls"] == 2
+    (inputs / "INCAR").write_text(INCAR.replace("420", "500"))
+    result = run(*words, "4")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "`level` was 'stand-in for VASP PBE, 420 eV'" in said or "`level` was '420 eV'" in said
+    assert "and is '500 eV'" in said
+
+
+def test_who_says_how_far_is_said(inputs: Path) -> None:
+    for words, said in (
+        (("--vasp-inputs", "inputs"), "to fmax 0.06 eV/Å (EDIFFG of INCAR)"),
+        (("--vasp-inputs", "inputs", "--fmax", "0.2"), "to fmax 0.2 eV/Å (--fmax)"),
+        (("inputs/POSCAR", "--parent", "vasp"), "to fmax 0.03 eV/Å (the default)"),
+    ):
+        assert said in run("relax", *words, "--dry-run").stderr
+
+
+def test_what_vasp_would_not_relax_is_refused_at_once(inputs: Path) -> None:
+    (inputs / "INCAR").write_text("IBRION = -1\nNSW = 0\n")
+    result = run("relax", "--vasp-inputs", "inputs", "--method", "vasp-cg")
+    assert result.exit_code == 2
+    assert "IBRION is -1 and NSW 0 but a relaxation has" in " ".join(result.stderr.split())
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # custodian looks for POTCARs
 def test_the_same_settings_serve_vasps_own_relaxation(inputs: Path) -> None:
     words = ("--methods", "BFGS,vasp-cg", "--adsorbate", "8", "--fmax", "0.1")
@@ -122,7 +152,7 @@ def test_what_does_not_fit_a_folder_is_refused(
     ("tags", "said"),
     [
         ("IBRION = 0\n", "IBRION is 0 but must be one of -1, 1, 2, 3"),
-        ("ISIF = 3\n", "ISIF is 3 but must be at most 2"),
+        ("ISIF = 3\n", "ISIF is 3 but must be at most 2, since cells stay as they are; set it"),
         ("ISYM = 2\n", "ISYM is 2 but must be 0 for labels"),
     ],
 )

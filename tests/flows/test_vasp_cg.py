@@ -19,6 +19,7 @@ from atomate2.vasp.powerups import update_user_incar_settings
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, MontyEncoder
+from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar
 
 from finetuna_flows.errors import CheckpointError, ParentError
@@ -156,18 +157,29 @@ def test_a_try_that_custodian_corrected_counts(
     assert given != final
 
 
-def test_an_unfinished_try_of_the_same_counts_too(
+def test_an_unfinished_try_of_the_same_goes_on_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = run(maker(), tmp_path / "alone")
-    monkeypatch.setenv("FAKE_VASP_FAULT", "kill@3")
-    with pytest.raises(ParentError, match=r"VASP's relaxation in .* failed") as caught:
-        run(maker(), tmp_path / "run")
-    assert caught.value.retryable
+    monkeypatch.setenv("FAKE_VASP_FAULT", "kill@5")
+    for _ in range(2):
+        with pytest.raises(ParentError, match=r"VASP's relaxation in .* failed") as caught:
+            run(maker(), tmp_path / "run")
+        assert caught.value.retryable
+        date_back(tmp_path / "run")
+    reached = to_ase(Structure.from_file(tmp_path / "run" / "CONTCAR"))
     monkeypatch.delenv("FAKE_VASP_FAULT")
-    date_back(tmp_path / "run")
     doc = run(maker(), tmp_path / "run")
-    assert doc.parent_calls == 2 + alone.parent_calls
+    assert doc.converged
+    assert doc.energy == pytest.approx(alone.energy, abs=0.01)
+    begun = ase.io.read(tmp_path / "run" / "POSCAR")
+    assert isinstance(begun, Atoms)
+    np.testing.assert_allclose(begun.positions, reached.positions, atol=1e-6)
+    assert (free_components(begun) == free_components(oxygen_on_copper())).all()
+    steps = (tmp_path / "run" / "OUTCAR").read_text().count("LOOP+")
+    assert doc.parent_calls == 4 + 4 + steps
+    again = run(maker(), tmp_path / "run")  # what is finished is not run again
+    assert again.parent_calls == doc.parent_calls
 
 
 def test_what_vasp_said_last_is_in_the_error(

@@ -27,7 +27,7 @@ from numpy.testing import assert_allclose
 from pymatgen.core import SETTINGS as PYMATGEN
 from pymatgen.io.vasp import Incar, Outcar, Poscar, Vasprun
 
-from finetuna_flows.errors import ParentError
+from finetuna_flows.errors import ParentError, StructureError
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
 from finetuna_flows.parents.vasp.inputs import make_inputs
 from finetuna_flows.parents.vasp.run import VaspRun, next_folder
@@ -36,7 +36,7 @@ from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.records import Label
 from tests.contracts.parent import ParentContract, shaken
-from tests.vasp import COMMAND, running_below, stand_in
+from tests.vasp import COMMAND, potcar, running_below, stand_in
 
 # emmet and pymatgen warn of POTCARs that a stand-in does not need
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -545,7 +545,7 @@ def test_the_level_is_known_once_the_structure_is(atoms: Atoms) -> None:
 
 
 def test_a_molecule_without_a_box_is_refused(continuation: Continuation) -> None:
-    with build(continuation) as parent, pytest.raises(ParentError, match="needs 3; put the"):
+    with build(continuation) as parent, pytest.raises(StructureError, match="needs 3; put the"):
         parent.label(molecule("H2O"))
 
 
@@ -582,19 +582,6 @@ def test_the_end_of_its_input_ends_a_vasp_that_does_not_see_stopcar(
     assert "hard stop" not in Path("vasp/0000/vasp.out").read_text()
     assert "General timing" in Path("vasp/0000/copy/OUTCAR").read_text()
     assert not caplog.records
-
-
-def potcar(symbol: str, valence: int) -> str:
-    """The head of a POTCAR, which is all that the stand-in's names and pymatgen's checks need."""
-    return (
-        f"  PAW_PBE {symbol} 01Jan2000\n  {valence}.00000000000000\n"
-        " parameters from PSCTR are:\n"
-        f"   VRHFIN ={symbol}: of a test\n   LEXCH  = PE\n   EATOM  =     1.0000 eV\n\n"
-        f"   TITEL  = PAW_PBE {symbol} 01Jan2000\n   LULTRA =        F\n"
-        f"   POMASS =   63.546; ZVAL   =   {valence}.000    mass and valenz\n"
-        "   ENMAX  =  295.446; ENMIN  =  221.585 eV\n"
-        "END of PSCTR-controll parameters\n local part\n  1.0  2.0  3.0\nEnd of Dataset\n"
-    )
 
 
 @pytest.fixture

@@ -14,13 +14,16 @@ from numpy.typing import ArrayLike
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar
 
+from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp.folder import VaspFolder
+from finetuna_flows.parents.vasp.incar import RELAXATION_TAGS
 from finetuna_flows.parents.vasp.incar_file import read_incar
 from finetuna_flows.parents.vasp.inputs import make_inputs
-from finetuna_flows.parents.vasp.sets import OC20SetGenerator, VaspFolder
+from finetuna_flows.parents.vasp.sets import OC20SetGenerator
 from finetuna_flows.vasp.level import vasp_level
 from tests.contracts.parent import ParentContract
-from tests.vasp import CAPTURES, captured
+from tests.vasp import CAPTURES, captured, potcar
 
 
 def structure(cell: ArrayLike) -> Structure:
@@ -134,7 +137,7 @@ def test_a_folder_holds_for_its_own_structure(folder: Path, atoms: Atoms) -> Non
             make_inputs(settings, other, Continuation.COLD, stand_in=True)
 
 
-def test_a_folder_is_remembered_whole_and_known_by_its_content(
+def test_a_folder_is_remembered_whole_and_known_by_what_counts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
@@ -143,16 +146,70 @@ def test_a_folder_is_remembered_whole_and_known_by_its_content(
     again = json.loads(json.dumps(settings, cls=MontyEncoder), cls=MontyDecoder)
     assert again == settings
     before = settings.fingerprint()
-    (folder / "KPOINTS").unlink()
+    points = (folder / "KPOINTS").read_text()
+    (folder / "KPOINTS").write_text("another comment\n" + points.partition("\n")[2])
+    assert settings.fingerprint() == before
+    (folder / "KPOINTS").write_text(points.replace("3 3 1", "4 4 1"))
     assert settings.fingerprint() != before
 
 
 def test_what_a_folder_lacks_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no INCAR but must hold INCAR, POSCAR and POTCAR"):
         VaspFolder(str(tmp_path))
-    (folder / "INCAR").write_text("IBRION = 0\nNSW = 1000\n")
-    with pytest.raises(ValueError, match="IBRION is 0 but must be one of"):
-        VaspFolder(str(folder))
+    for tags, words in (("IBRION = 0", "IBRION is 0"), ("ICHARG = 11", "ICHARG is 11")):
+        (folder / "INCAR").write_text(tags)
+        with pytest.raises(ValueError, match=f"{words} but must be one of"):
+            VaspFolder(str(folder))
+
+
+@pytest.mark.parametrize("kind", Continuation)
+def test_what_a_folder_says_of_files_is_replaced(
+    folder: Path, atoms: Atoms, kind: Continuation
+) -> None:
+    with (folder / "INCAR").open("a") as incar:
+        incar.write("ISTART = 0\nICHARG = 1\nLWAVE = .FALSE.\nLCHARG = .TRUE.\nNELM = 80\n")
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    made = make_inputs(VaspFolder(str(folder)), own, kind, stand_in=True).incar
+    assert made["NELM"] == 80
+    assert made["ISTART"] == (1 if kind is Continuation.RESTART else 0)
+    assert made["LWAVE"] is (kind is Continuation.RESTART)
+
+
+@pytest.mark.filterwarnings("ignore:POTCAR data with symbol")  # it is one of a test
+@pytest.mark.parametrize("name", ["POTCAR", "POTCAR.spec"])
+def test_potcars_in_another_order_than_poscar_are_refused(
+    folder: Path, atoms: Atoms, name: str
+) -> None:
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    heads = {"Cu": potcar("Cu", 11), "O": potcar("O", 6)}
+
+    def write(*elements: str) -> None:
+        texts = [heads[each] if name == "POTCAR" else f"{each}\n" for each in elements]
+        (folder / name).write_text("".join(texts))
+
+    write("O", "Cu")
+    inputs = make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=True)
+    assert inputs.potcar == "O\nCu"
+    write("Cu", "O")
+    with pytest.raises(ValueError, match=r"POTCAR in .* is of Cu O but POSCAR of O Cu; VASP would"):
+        make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=True)
+
+
+def test_the_names_in_a_potcar_spec_count(folder: Path, atoms: Atoms) -> None:
+    (folder / "POTCAR.spec").write_text("O_s\nCu_pv\n")
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    inputs = make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=True)
+    assert inputs.level.endswith("PAW Cu_pv O_s")
+    with pytest.raises(ParentError, match="no POTCAR for"):
+        make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=False)
+
+
+def test_a_magmom_for_other_atoms_is_refused(folder: Path, atoms: Atoms) -> None:
+    with (folder / "INCAR").open("a") as incar:
+        incar.write("ISPIN = 2\nMAGMOM = 8*0.0 2*1.0\n")
+    own = atoms[[8, 0, 1, 2, 3, 4, 5, 6, 7]]
+    with pytest.raises(ValueError, match="MAGMOM has 10 numbers for 9 atoms"):
+        make_inputs(VaspFolder(str(folder)), own, Continuation.COLD, stand_in=True)
 
 
 @pytest.mark.shared_data
@@ -163,7 +220,7 @@ def test_the_folder_of_a_real_relaxation(tmp_path: Path) -> None:
     made = settings.get_input_set(potcar_spec=True)
     assert len(made.poscar.structure) == 120
     assert "IBRION" in settings.incar
-    assert set(settings.incar) - set(settings.said_incar) <= {"IBRION", "NSW", "EDIFFG", "POTIM"}
+    assert set(settings.incar) - set(settings.said_incar) <= set(RELAXATION_TAGS)
 
 
 def test_elements_are_grouped_and_found_again(atoms: Atoms) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
+from finetuna_flows.parents.vasp.agreement import check_filed
 from finetuna_flows.parents.vasp.files import OUTCAR, VASPRUN, read_last_step
 from finetuna_flows.parents.vasp.inputs import VaspInputs
 from finetuna_flows.parents.vasp.parent import VaspParent
 from finetuna_flows.parents.vasp.run import (
     END_PATIENCE,
     VaspRun,
-    check_filed,
     folders,
     next_folder,
 )

@@ -67,8 +67,13 @@ RELAXATION_TAGS: Mapping[str, tuple[int, ...] | None] = {
     "NSW": None,
     "EDIFFG": None,
     "POTIM": None,
+    "ISTART": None,
+    "ICHARG": (0, 1, 2),
+    "LWAVE": None,
+    "LCHARG": None,
 }
-"""What a folder with inputs may say of a relaxation, and is replaced; None: any value."""
+"""What a folder with inputs may say of a relaxation and its files, and is replaced; None: any
+value."""
 
 REASONS = {
     "IBRION": "this package moves the atoms",
@@ -108,7 +113,7 @@ def label_incar(
     if int(incar.get("ISIF", 0)) > FIXED_CELL:
         raise ValueError(
             f"ISIF is {incar['ISIF']} but must be at most {FIXED_CELL}, since cells stay as they "
-            'are; say {"ISIF": 2} in `user_incar_settings`'
+            "are; set it to 2"
         )
     if "IMAGES" in incar:
         raise ValueError(f"IMAGES is {incar['IMAGES']} but a label has one image; leave it out")

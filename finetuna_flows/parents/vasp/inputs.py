@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
-from finetuna_flows.errors import ParentError
+from finetuna_flows.errors import ParentError, StructureError
 from finetuna_flows.geometry import Array
 from finetuna_flows.parents.specs import Continuation, InputSetGenerator
 from finetuna_flows.parents.vasp.incar import label_incar
@@ -126,13 +126,15 @@ def make_inputs(
 
     Raises
     ------
+    StructureError
+        If the cell lacks a vector.
     ParentError
-        If the cell lacks a vector or a POTCAR cannot be found.
+        If a POTCAR cannot be found.
     ValueError
-        If the tags contradict a label (`incar.label_incar`).
+        If the tags contradict a label (`incar.label_incar`), or MAGMOM does not fit the atoms.
     """
     if atoms.cell.rank < 3:
-        raise ParentError(
+        raise StructureError(
             f"the cell of {atoms.symbols} has {atoms.cell.rank} independent vectors but VASP "
             "needs 3; put the structure into a box"
         )
@@ -143,6 +145,11 @@ def make_inputs(
             f"{type(generator).__name__} made {len(made.poscar.structure)} other atoms of "
             f"{len(atoms)}; labels need a set that takes the structure as it is, without "
             "`reduce_structure` or `standardize`"
+        )
+    moments = made.incar.get("MAGMOM", [])
+    if len(moments) not in (0, len(atoms), 3 * len(atoms)):
+        raise ValueError(
+            f"MAGMOM has {len(moments)} numbers for {len(atoms)} atoms; give one an atom, or three"
         )
     said = getattr(generator, "said_incar", generator.user_incar_settings)
     return VaspInputs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from finetuna_flows.parents.vasp.inputs import VaspInputs, make_inputs
 from finetuna_flows.parents.vasp.run import VaspRun, next_folder
 from finetuna_flows.records import Label
 from finetuna_flows.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class VaspParent(ABC):
@@ -94,6 +97,12 @@ class VaspParent(ABC):
             self._spec.continuation,
             stand_in=is_stand_in(self._command),
         )
+        if atoms.get_initial_magnetic_moments().any() and self._inputs.incar.get("ISPIN", 1) == 1:
+            logger.warning(
+                "%s has magnetic moments, but ISPIN is 1, so that they are left out; say "
+                '{"ISPIN": 2} in `user_incar_settings` to have them',
+                atoms.symbols,
+            )
 
     def _prepared(self, atoms: Atoms) -> VaspInputs:
         """The inputs for a structure, made anew where it is another one."""

@@ -9,16 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from ase.geometry import find_mic
-
 from finetuna_flows.errors import ParentError
-from finetuna_flows.geometry import Array
 from finetuna_flows.parents.vasp.stream import IonicStep, Stream
 from finetuna_flows.processes.guard import ENDED_BY_SIGNAL
 from finetuna_flows.processes.program import Program
 from finetuna_flows.processes.ranks import VARIABLE, Ranks
-from finetuna_flows.vasp.calculation import FiledStep
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +27,6 @@ EDIFF, NELM = 1e-4, 60
 """VASP's defaults: eV, electronic iterations."""
 SHOWN = 6
 """Lines of output in a message."""
-SAME_PLACE = 5e-5
-"""Å; OUTCAR has five decimals."""
-SAME_FORCE = 5e-6
-"""eV/Å; OUTCAR has six decimals."""
-SAME_ENERGY = 1e-6
-"""Relative; standard output has eight digits."""
 END_PATIENCE = 30.0
 """Seconds between the last word of VASP and its end."""
 
@@ -197,52 +186,6 @@ class VaspRun:
         said = "\n".join([*self.stream.last_lines, *self._errors()])
         messages = (each for group in VaspErrorHandler.error_msgs.values() for each in group)
         return next((each for each in messages if each in said), None)
-
-
-def check_filed(run: VaspRun, asked: Array, cell: Array, said: IonicStep, filed: FiledStep) -> None:
-    """Compare an answer with what VASP has filed of it.
-
-    Parameters
-    ----------
-    run
-        For the message.
-    asked
-        Cartesian positions in Å in POSCAR's order, shape (n, 3).
-    cell
-        Lattice vectors in Å, one a row.
-    said
-        On standard output.
-    filed
-        In a file.
-
-    Raises
-    ------
-    ParentError
-        If the files speak of other positions, energies or forces: the answer is an old one, or is
-        somebody else's.
-    """
-    for rows in (filed.positions, filed.forces):
-        if rows.shape != asked.shape:
-            raise run.failure(f"has filed {len(rows)} rows for {len(asked)} atoms")
-    apart, _ = find_mic(filed.positions - asked, cell, pbc=True)
-    _refuse_apart(run, "positions", np.abs(apart).max(initial=0.0), SAME_PLACE, "Å")
-    for name, here, there in (
-        ("E0", said.energy, filed.energy),
-        ("F", said.free_energy, filed.free_energy),
-    ):
-        allowed = SAME_ENERGY * max(1.0, abs(here))
-        _refuse_apart(run, name, abs(here - there), allowed, "eV")
-    if said.forces is not None:
-        off = np.abs(said.forces - filed.forces).max(initial=0.0)
-        _refuse_apart(run, "forces", off, SAME_FORCE, "eV/Å")
-
-
-def _refuse_apart(run: VaspRun, name: str, off: float, allowed: float, unit: str) -> None:
-    if not off <= allowed:
-        raise run.failure(
-            f"has filed {name} that differ by {off:g} {unit} from what was asked and said; "
-            f"at most {allowed:.1g} is rounding, so the answer is not to be trusted"
-        )
 
 
 def _exit_words(code: int) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.geometry import Array
+from finetuna_flows.parents.vasp.agreement import check_filed
 from finetuna_flows.parents.vasp.files import OUTCAR, Outcar
 from finetuna_flows.parents.vasp.inputs import VaspInputs
-from finetuna_flows.parents.vasp.run import VaspRun, check_filed
+from finetuna_flows.parents.vasp.run import VaspRun
 from finetuna_flows.parents.vasp.stream import IonicStep
 from finetuna_flows.processes.ranks import RanksError
 

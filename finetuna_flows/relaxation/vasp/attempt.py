@@ -122,10 +122,17 @@ def level_of(
     return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars, engine)
 
 
-def grid_of(style: str, divisions: Sequence[int]) -> Kpoints:
+def grid_of(
+    style: str, divisions: Sequence[int], shift: Sequence[float] = (0.0, 0.0, 0.0)
+) -> Kpoints:
     """A regular grid of k-points; `style` is ``Gamma`` or ``Monkhorst``, or begins like it."""
     first, second, third = divisions
-    return Kpoints(style=Kpoints.supported_modes.from_str(style), kpts=((first, second, third),))
+    x, y, z = shift
+    return Kpoints(
+        style=Kpoints.supported_modes.from_str(style),
+        kpts=((first, second, third),),
+        kpts_shift=(x, y, z),
+    )
 
 
 def list_of(count: int) -> Kpoints:

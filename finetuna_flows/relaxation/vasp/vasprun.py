@@ -130,7 +130,12 @@ def _k_points(element: Element) -> Kpoints:
     divisions = element.find("generation/v[@name='divisions']")
     if generation is None or divisions is None:
         return list_of(len(element.findall("varray[@name='kpointlist']/v")))
-    return grid_of(generation.get("param", ""), list(map(int, _text(divisions).split())))
+    shift = element.find("generation/v[@name='usershift']")
+    return grid_of(
+        generation.get("param", ""),
+        list(map(int, _text(divisions).split())),
+        (0.0, 0.0, 0.0) if shift is None else list(map(float, _text(shift).split())),
+    )
 
 
 def _text(element: Element) -> str:
