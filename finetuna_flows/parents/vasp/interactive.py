@@ -39,6 +39,7 @@ class InteractiveVasp(VaspParent):
         self._last: tuple[Atoms, float] | None = None
         self._restarts = 0
         self._paused = 0.0
+        self._complaint: ParentError | None = None
 
     @property
     def paused_time(self) -> float:
@@ -58,14 +59,17 @@ class InteractiveVasp(VaspParent):
         ParentError
             If its files contradict what it has answered.
         """
-        session = self._forget()
-        self._last, self._restarts = None, 0
+        session = self._session
+        self._last, self._restarts, self._complaint = None, 0, None
         if session is None:
             return
-        if kind is not None:
-            session.kill()
-            return
-        session.close()
+        try:
+            if kind is not None:
+                session.kill()
+            else:
+                session.close()
+        finally:
+            self._forget()
         logger.info("VASP in %s was paused for %.1f s", session.folder, session.paused_time)
 
     def _label(self, atoms: Atoms) -> Label:
@@ -77,9 +81,11 @@ class InteractiveVasp(VaspParent):
                 f"{session.inputs.structure.symbols}, with which this VASP was started; give it a "
                 "parent of its own, or take continuation 'cold' or 'restart'"
             )
+        if self._complaint is not None:
+            raise self._complaint
         if session is not None and session.is_used_up:
-            self._forget()
             session.close()
+            self._forget()
         restarts, wasted = 0, 0
         try:
             step, session = self._ask(atoms)
@@ -93,7 +99,7 @@ class InteractiveVasp(VaspParent):
         if step.forces is None:
             raise AssertionError("the session refuses answers without forces")
         self._last = (atoms.copy(), step.energy)
-        session.pause()
+        self._stop_ranks(session)
         return Label(
             energy=step.energy,
             forces=session.inputs.to_atoms(step.forces),
@@ -102,6 +108,14 @@ class InteractiveVasp(VaspParent):
             wall_time=time.perf_counter() - started,
             restarts=restarts,
         )
+
+    def _stop_ranks(self, session: VaspSession) -> None:
+        """Pause; a failure is told by the next label, since this one is good."""
+        try:
+            session.pause()
+        except ParentError as exc:
+            self._complaint = exc
+            self._forget()
 
     def _ask(self, atoms: Atoms) -> tuple[IonicStep, VaspSession]:
         """Send VASP to a geometry, or start it there; one that fails is not asked again."""
@@ -139,8 +153,7 @@ class InteractiveVasp(VaspParent):
             )
         return step.cycles
 
-    def _forget(self) -> VaspSession | None:
-        session, self._session = self._session, None
-        if session is not None:
-            self._paused += session.paused_time
-        return session
+    def _forget(self) -> None:
+        if self._session is not None:
+            self._paused += self._session.paused_time
+        self._session = None
