@@ -254,6 +254,11 @@ class PreparingParent(ParentCalculator, Protocol):
         """
         ...
 
+    @property
+    def settings(self) -> str:
+        """What was worked out, as the engine reads it; empty before that."""
+        ...
+
 
 class QueryCriterion(Protocol):
     """Decides whether the parent is asked; pure: same past, same answer."""

@@ -11,7 +11,13 @@ from rich.console import Console
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import exit_code, open_store, run_flow
 from finetuna_flows.cli.exits import told_apart
-from finetuna_flows.cli.inputs import check_all_known, preparation, read_inputs, sources
+from finetuna_flows.cli.inputs import (
+    check_all_known,
+    preparation,
+    read_inputs,
+    settings_of_parents,
+    sources,
+)
 from finetuna_flows.cli.relax import print_json, print_spec
 from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
@@ -77,6 +83,8 @@ def compare(
             console.print(str(each), markup=False, highlight=False, soft_wrap=True)
         console.print(words.threshold, markup=False, highlight=False)
         if dry_run:
+            for said in settings_of_parents(inputs, makers):
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
             print_spec(maker)
             return
         check_all_known(inputs, makers)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ase import Atoms
 
-from finetuna_flows.errors import ElementError, SurrogateError
+from finetuna_flows.errors import ElementError, ParentError, SurrogateError
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.flows.compare import AnyRelaxMaker
 from finetuna_flows.flows.imported import ImportedRelaxMaker
@@ -17,7 +17,7 @@ from finetuna_flows.flows.job import check_known
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.geometry import free_components
-from finetuna_flows.protocols import Spec, Surrogate
+from finetuna_flows.protocols import PreparingParent, Spec, Surrogate
 from finetuna_flows.structures.prepare import Preparation, tagged_adsorbate
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.validate import check_structure
@@ -143,6 +143,28 @@ def check_there(surrogate: Spec[Surrogate]) -> None:
         checkpoint = Path(getattr(surrogate, "model", ""))  # a name where it is relative
         if checkpoint.is_absolute() and not checkpoint.is_file():
             raise ValueError(f"--surrogate names {checkpoint}, which is not a file; mend the path")
+
+
+def settings_of_parents(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) -> Iterator[str]:
+    """Say what parents work out for the structures; nothing is started.
+
+    Raises
+    ------
+    ValueError
+        If a structure cannot be labelled with its parent's settings.
+    """
+    for maker in makers:
+        if isinstance(maker, VaspCgMaker | ImportedRelaxMaker):
+            continue
+        try:
+            parent = maker.parent.build()
+            if not isinstance(parent, PreparingParent):
+                continue
+            for each in inputs:
+                parent.prepare(each.atoms)
+                yield f"{each.name}, {maker.name}: {parent.level}\n{parent.settings.strip()}"
+        except ParentError as exc:
+            yield f"{maker.name}: {exc}"
 
 
 def check_all_known(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) -> None:

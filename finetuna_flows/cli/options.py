@@ -108,7 +108,9 @@ Fresh = Annotated[
         help="Start anew and set an earlier ledger aside, or go on with it.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved spec and stop.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the resolved spec, and VASP's INCAR, and stop.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line on stdout.")]
 Reference = Annotated[
     str | None,

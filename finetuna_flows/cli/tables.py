@@ -124,7 +124,7 @@ def ledger_table(doc: RelaxationDoc) -> Table:
             number(entry.predicted_fmax, ".3f"),
             number(entry.scf_cycles, "d"),
             number(entry.wall_time, ".1f"),
-            ", ".join(entry.reasons),
+            ", ".join([*entry.reasons, *["the engine was started again"] * entry.restarts]),
         )
     return table
 

@@ -81,6 +81,33 @@ def test_labels_are_kept_where_no_number_changes(inputs: Path) -> None:
     assert "and is '500 eV'" in said
 
 
+def test_a_dry_run_shows_what_vasp_would_read(inputs: Path) -> None:
+    result = run("relax", "--vasp-inputs", "inputs", "--dry-run")
+    assert result.exit_code == 0
+    assert "inputs, online: stand-in for VASP PBE, 420 eV" in result.stderr
+    for tag in ("INTERACTIVE = True", "IBRION = -1", "NELM = 80", "ISYM = 0"):
+        assert tag in result.stderr
+    assert json.loads(result.stdout)["parent"]["@class"] == "VaspParentSpec"
+    (inputs / "INCAR").write_text("ISIF = 3\n")
+    assert run("relax", "--vasp-inputs", "inputs", "--dry-run").exit_code == 2
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_needs_no_command(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VASP_COMMAND")
+    result = run("compare", "--vasp-inputs", "inputs", "--dry-run")
+    assert result.exit_code == 0
+    assert "no command starts VASP" in result.stderr
+
+
+def test_a_second_start_of_the_engine_is_shown(inputs: Path, tmp_path: Path) -> None:
+    words = ("--vasp-inputs", "inputs", "--method", "BFGS", "--fmax", "0.5", "--json")
+    with stand_in(fault="kill@2", fault_file=str(tmp_path / "happened")):
+        (doc,) = documents(run("relax", *words))
+    shown = run("show", str(doc["uuid"])[:8]).stdout
+    assert shown.count("the engine was started again") == 1
+
+
 def test_who_says_how_far_is_said(inputs: Path) -> None:
     for words, said in (
         (("--vasp-inputs", "inputs"), "to fmax 0.06 eV/Å (EDIFFG of INCAR)"),

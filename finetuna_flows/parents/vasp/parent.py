@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from ase import Atoms
+from pymatgen.io.vasp import Incar
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import VaspParentSpec
@@ -52,6 +53,11 @@ class VaspParent(ABC):
         """Symbols that the input set has a POTCAR for; None where it does not say."""
         config = getattr(self._spec.input_set_generator, "config_dict", {})
         return frozenset(config["POTCAR"]) if "POTCAR" in config else None
+
+    @property
+    def settings(self) -> str:
+        """INCAR of a label; empty before the parent is prepared."""
+        return str(Incar(dict(self._inputs.incar))) if self._inputs else ""
 
     def __enter__(self) -> Self:
         return self
