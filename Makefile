@@ -1,5 +1,6 @@
 # make relax   set everything up and relax a real adsorbate on a real slab
 # make test    set everything up and run lint, types, architecture contracts and tests
+# make test-slow  the tests that are left out for their length
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ READY := $(VENV)/.ready
 EMBEDDED := $(VENV)/.embedded
 
 .DELETE_ON_ERROR:
-.PHONY: relax test lint types contracts pytest test-gpu benchmark clean
+.PHONY: relax test lint types contracts pytest test-slow test-gpu benchmark clean
 
 relax: $(READY) $(EMBEDDED)
 	$(BIN)/python workflows/00_first_relaxation.py
@@ -27,6 +28,9 @@ contracts: $(READY)
 
 pytest: $(READY) $(EMBEDDED)
 	$(BIN)/pytest
+
+test-slow: $(READY) $(EMBEDDED)
+	$(BIN)/pytest -m slow
 
 test-gpu: $(READY)
 	$(BIN)/pytest -m gpu

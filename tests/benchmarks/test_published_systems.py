@@ -42,6 +42,7 @@ def words(data: Path, out: Path, *more: str) -> list[str]:
     return ["--data", str(data), "--out", str(out), "--processes", "1", *more]
 
 
+@pytest.mark.slow
 def test_methods_are_measured_judged_and_not_run_twice(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_methods_are_measured_judged_and_not_run_twice(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_all_processes(data: Path, tmp_path: Path) -> None:
     hanging = ("--methods", "", "--variant", f"hangs={VARIANTS}:hangs")
     process = subprocess.Popen(
@@ -98,6 +100,7 @@ def test_an_interrupt_ends_all_processes(data: Path, tmp_path: Path) -> None:
             os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_processes_end_with_one_that_is_killed(data: Path, tmp_path: Path) -> None:
     variants = [f"--variant={name}={VARIANTS}:{name}" for name in ("quick", "hangs")]
     log = tmp_path / "log"

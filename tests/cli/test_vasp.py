@@ -124,6 +124,7 @@ def test_what_vasp_would_not_relax_is_refused_at_once(inputs: Path) -> None:
     assert "IBRION is -1 and NSW 0 but a relaxation has" in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # custodian looks for POTCARs
 def test_the_same_settings_serve_vasps_own_relaxation(inputs: Path) -> None:
     words = ("--methods", "BFGS,vasp-cg", "--adsorbate", "8", "--fmax", "0.1")

@@ -22,6 +22,8 @@ from tests.fakes.vasp_runs import (
 )
 from tests.systems import oxygen_on_copper
 
+pytestmark = pytest.mark.slow
+
 STATIC = "NSW = 0\n"
 PROMPT = "reading from stdin\n"
 

@@ -20,6 +20,8 @@ from tests.fakes.vasp_runs import (
 )
 from tests.systems import oxygen_on_copper
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "reading from stdin\n"
 
 

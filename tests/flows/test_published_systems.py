@@ -22,6 +22,7 @@ SYSTEM, INDEX = "441903", 1
 
 pytestmark = [
     pytest.mark.shared_data,
+    pytest.mark.slow,
     pytest.mark.skipif(not DATA.is_dir(), reason="the published DFT data are not here"),
 ]
 

@@ -42,7 +42,10 @@ def asked(directory: Path) -> list[str]:
     return (directory / "asked.txt").read_text().splitlines()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [each if each == "online" else pytest.param(each, marks=pytest.mark.slow) for each in METHODS],
+)
 def test_ten_kills_lose_nothing(method: str, tmp_path: Path) -> None:
     rng = random.Random(20)
     for _ in range(KILLS):

@@ -16,7 +16,12 @@ WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 
 
 @pytest.mark.parametrize(
-    "script", ["01_relax_one.py", "02_compare_methods.py", "04_adapt_a_surrogate.py"]
+    "script",
+    [
+        "01_relax_one.py",
+        "02_compare_methods.py",
+        pytest.param("04_adapt_a_surrogate.py", marks=pytest.mark.slow),
+    ],
 )
 def test_a_script_runs(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
