@@ -82,6 +82,7 @@ def labelled(geometries: list[Atoms], pause: str) -> tuple[list[float], Interact
         for atoms in geometries:
             started = time.perf_counter()
             parent.label(atoms)
+            parent.rest()
             seconds.append(time.perf_counter() - started)
     return seconds[1:], parent
 
@@ -92,6 +93,7 @@ def print_pauses(geometries: list[Atoms]) -> None:
         os.environ["FINETUNA_FLOWS_VASP_PAUSE"] = pause
         with folder(), InteractiveVasp(VaspParentSpec()) as parent:
             parent.label(geometries[0])
+            parent.rest()
             before = cpu_of_stand_ins()
             time.sleep(3.0)
             busy[pause] = cpu_of_stand_ins() - before

@@ -260,6 +260,21 @@ class PreparingParent(ParentCalculator, Protocol):
         ...
 
 
+@runtime_checkable
+class RestingParent(ParentCalculator, Protocol):
+    """A parent that holds processors between labels, and can leave them to others."""
+
+    def rest(self) -> None:
+        """Leave them until the next label; said when the last one is safe on disk.
+
+        Raises
+        ------
+        ParentError
+            If it cannot, and must.
+        """
+        ...
+
+
 class QueryCriterion(Protocol):
     """Decides whether the parent is asked; pure: same past, same answer."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Words:
         """
         for word in ("surrogate", "tuner"):
             check_said(word, getattr(self, word), getattr(self, f"{word}_args"))
-        parent, fmax, _ = self._parent()
+        parent, fmax, _ = self._parent
         fields: dict[str, Any] = {
             "parent": parent,
             "fmax": fmax,
@@ -90,9 +91,10 @@ class Words:
     @property
     def threshold(self) -> str:
         """In one line, how far the forces are to fall, and who says so."""
-        _, fmax, source = self._parent()
+        _, fmax, source = self._parent
         return f"to fmax {fmax:g} eV/Å ({source})"
 
+    @cached_property
     def _parent(self) -> tuple[Spec[ParentCalculator], float, str]:
         """The parent, eV/Å to reach, and who says that."""
         if self.vasp_inputs is None:

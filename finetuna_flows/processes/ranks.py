@@ -136,8 +136,14 @@ class Ranks:
 
 def _signal(rank: ProcessState, number: signal.Signals) -> None:
     now = read_state(rank.pid)
-    if now is not None and now.started == rank.started and now.state not in GONE:
+    if now is None or now.started != rank.started or now.state in GONE:
+        return
+    try:
         os.kill(rank.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as exc:
+        raise RanksError(f"{rank.name} ({rank.pid}) is another user's process") from exc
 
 
 def _signal_step(number: signal.Signals, ranks: list[ProcessState]) -> None:

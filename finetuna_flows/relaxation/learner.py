@@ -9,7 +9,13 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.geometry import fmax
-from finetuna_flows.protocols import FineTuner, ParentCalculator, QueryCriterion, Surrogate
+from finetuna_flows.protocols import (
+    FineTuner,
+    ParentCalculator,
+    QueryCriterion,
+    RestingParent,
+    Surrogate,
+)
 from finetuna_flows.reasons import QueryReason
 from finetuna_flows.records import Decision, Frame, Label, Prediction, Step
 from finetuna_flows.relaxation.observers import log_asking
@@ -88,6 +94,8 @@ class Learner:
             else:
                 step = replace(step, label=_at_no_cost(known.label))
         self._run.ledger.write(step)
+        if step.label is not None and isinstance(self._parent, RestingParent):
+            self._parent.rest()  # while the surrogate learns and walks
         return step
 
     def _decide(self, atoms: Atoms, prediction: Prediction) -> Decision:

@@ -60,6 +60,7 @@ def test_a_folder_with_inputs_is_all_that_is_needed(inputs: Path) -> None:
         "stand-in for VASP PBE, 420 eV, ISMEAR 1 of 0.2 eV, no spin, 3×3×1 Gamma k-points, PAW Cu O"
     )
     assert doc["integrity"] == "intact"
+    assert re.search(r"was paused for \d+\.\d s", result.stderr)
     label = Path("runs/inputs/online/vasp/0000")
     assert "NELM = 80" in (label / "INCAR").read_text()
     assert (label / "KPOINTS").read_text().split()[2:6] == ["Gamma", "3", "3", "1"]

@@ -33,7 +33,7 @@ from finetuna_flows.parents.vasp.inputs import make_inputs
 from finetuna_flows.parents.vasp.run import VaspRun, next_folder
 from finetuna_flows.parents.vasp.session import VaspSession
 from finetuna_flows.parents.vasp.sets import OC20SetGenerator
-from finetuna_flows.protocols import ParentCalculator
+from finetuna_flows.protocols import ParentCalculator, RestingParent
 from finetuna_flows.records import Label
 from tests.contracts.parent import ParentContract, shaken
 from tests.vasp import COMMAND, potcar, running_below, stand_in
@@ -71,6 +71,11 @@ def here(tmp_path: Path) -> Iterator[None]:
 def build(continuation: Continuation = Continuation.KEPT, **tags: object) -> ParentCalculator:
     generator = OC20SetGenerator(user_incar_settings=tags)
     return VaspParentSpec(generator, continuation).build()
+
+
+def rest(parent: ParentCalculator) -> None:
+    assert isinstance(parent, RestingParent)
+    parent.rest()
 
 
 def labels(parent: ParentCalculator, atoms: Atoms, seeds: Sequence[int]) -> list[Label]:
@@ -397,6 +402,7 @@ def test_ranks_are_stopped_between_labels_and_go_on(atoms: Atoms) -> None:
     with stand_in(ranks="3"), build() as parent:
         for seed in range(2):
             parent.label(shaken(atoms, seed=seed))
+            rest(parent)
             ranks = parent._session._run.ranks  # type: ignore[attr-defined]
             states = ranks.find()
             assert {each.state for each in states} == {"T"}
@@ -411,6 +417,7 @@ def test_pausing_can_be_switched_off(atoms: Atoms, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FINETUNA_FLOWS_VASP_PAUSE", "no")
     with stand_in(ranks="2"), build() as parent:
         parent.label(atoms)
+        rest(parent)
         ranks = parent._session._run.ranks  # type: ignore[attr-defined]
         assert "T" not in {each.state for each in ranks.find()}
 
@@ -431,13 +438,14 @@ def test_ranks_that_cannot_be_seen_are_not_taken_for_stopped(
     command = f"{srun} -c 'env -u FINETUNA_FLOWS_PROGRAM {COMMAND}; exit'"
     with stand_in(command), build() as parent:
         if pause == "yes":
-            parent.label(atoms)  # which is good, and is not lost
+            parent.label(atoms)
             with pytest.raises(ParentError, match="cannot be paused"):
-                parent.label(shaken(atoms, seed=1))
+                rest(parent)
             return
         with caplog.at_level(logging.WARNING):
-            parent.label(atoms)
-            parent.label(shaken(atoms, seed=1))
+            for seed in range(2):
+                parent.label(shaken(atoms, seed=seed))
+                rest(parent)
     assert [record.message[:40] for record in caplog.records] == [
         "VASP goes on using its processors betwee"
     ]
@@ -487,6 +495,7 @@ def test_ranks_of_mpirun_are_stopped_and_end_with_it(atoms: Atoms, tmp_path: Pat
     with stand_in(command), build() as parent:
         for seed in range(3):
             label = parent.label(shaken(atoms, seed=seed))
+            rest(parent)
             ranks = parent._session._run.ranks  # type: ignore[attr-defined]
             assert [each.state for each in ranks.find()] == ["T", "T"]
             assert_allclose(label.forces, emt(shaken(atoms, seed=seed)).get_forces(), atol=2e-7)
@@ -500,6 +509,7 @@ from finetuna_flows.parents.specs import VaspParentSpec
 parent = VaspParentSpec().build()
 with parent:
     parent.label(ParentContract.geometry())
+    parent.rest()
     print("labelled", flush=True)
     input()
 """

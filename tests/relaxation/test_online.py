@@ -21,7 +21,7 @@ from finetuna_flows.queries.every_k import EveryK
 from finetuna_flows.queries.fixed import FirstN
 from finetuna_flows.reasons import Integrity, QueryReason, StopReason
 from finetuna_flows.records import FitReport, Frame, Label
-from finetuna_flows.relaxation.checkpoint import Ledger
+from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.online import relax_online
 from finetuna_flows.relaxation.optimizers import ON_THE_PARENT, ON_THE_SURROGATE
@@ -247,3 +247,21 @@ def test_an_adsorbate_that_leaves_is_recorded_and_told(
     assert relaxation.converged
     assert relaxation.integrity is Integrity.DESORBED
     assert caplog.text.count(Integrity.DESORBED.sentence) == 1
+
+
+class Resting(AseParent):
+    """EMT that notes how many labels lie on disk whenever it may rest."""
+
+    def __init__(self, ledger: Path) -> None:
+        super().__init__(EMTCalculator(), "EMT that rests")
+        self.kept: list[int] = []
+        self._ledger = ledger
+
+    def rest(self) -> None:
+        self.kept.append(self._ledger.read_text().count('"label":{'))
+
+
+def test_a_parent_rests_once_its_label_is_on_disk(tmp_path: Path) -> None:
+    parent = Resting(tmp_path / LEDGER_NAME)
+    relaxation = online(oxygen_on_copper(), tmp_path, parent=parent)
+    assert parent.kept == list(range(1, relaxation.parent_calls + 1))

@@ -6,7 +6,6 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from ase import Atoms
@@ -48,14 +47,6 @@ class FreshVasp(VaspParent):
         super().__init__(spec)
         self._source: Path | None = None
         self._looked = spec.continuation is not Continuation.RESTART
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing runs between labels."""
 
     def _label(self, atoms: Atoms) -> Label:
         started = time.perf_counter()

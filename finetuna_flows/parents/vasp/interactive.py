@@ -28,7 +28,7 @@ a hundred times EDIFF's default, and less than another magnetic state usually ma
 class InteractiveVasp(VaspParent):
     """VASP kept alive; wave functions and density stay in its memory.
 
-    Its ranks are stopped between labels, so that they leave the processors to the surrogate. A
+    While it rests its ranks are stopped, so that they leave the processors to the surrogate. A
     process that crashes is started again, once, from the last labelled geometry.
     """
 
@@ -39,7 +39,6 @@ class InteractiveVasp(VaspParent):
         self._last: tuple[Atoms, float] | None = None
         self._restarts = 0
         self._paused = 0.0
-        self._complaint: ParentError | None = None
 
     @property
     def paused_time(self) -> float:
@@ -60,7 +59,7 @@ class InteractiveVasp(VaspParent):
             If its files contradict what it has answered.
         """
         session = self._session
-        self._last, self._restarts, self._complaint = None, 0, None
+        self._last, self._restarts = None, 0
         if session is None:
             return
         try:
@@ -72,6 +71,22 @@ class InteractiveVasp(VaspParent):
             self._forget()
         logger.info("VASP in %s was paused for %.1f s", session.folder, session.paused_time)
 
+    def rest(self) -> None:
+        """Stop the ranks until the next label; settings may say that they run on.
+
+        Raises
+        ------
+        ParentError
+            If they do not stop, and settings say that they must.
+        """
+        if self._session is None:
+            return
+        try:
+            self._session.pause()
+        except ParentError:
+            self._forget()
+            raise
+
     def _label(self, atoms: Atoms) -> Label:
         started = time.perf_counter()
         session = self._session
@@ -81,8 +96,6 @@ class InteractiveVasp(VaspParent):
                 f"{session.inputs.structure.symbols}, with which this VASP was started; give it a "
                 "parent of its own, or take continuation 'cold' or 'restart'"
             )
-        if self._complaint is not None:
-            raise self._complaint
         if session is not None and session.is_used_up:
             session.close()
             self._forget()
@@ -99,7 +112,6 @@ class InteractiveVasp(VaspParent):
         if step.forces is None:
             raise AssertionError("the session refuses answers without forces")
         self._last = (atoms.copy(), step.energy)
-        self._stop_ranks(session)
         return Label(
             energy=step.energy,
             forces=session.inputs.to_atoms(step.forces),
@@ -108,14 +120,6 @@ class InteractiveVasp(VaspParent):
             wall_time=time.perf_counter() - started,
             restarts=restarts,
         )
-
-    def _stop_ranks(self, session: VaspSession) -> None:
-        """Pause; a failure is told by the next label, since this one is good."""
-        try:
-            session.pause()
-        except ParentError as exc:
-            self._complaint = exc
-            self._forget()
 
     def _ask(self, atoms: Atoms) -> tuple[IonicStep, VaspSession]:
         """Send VASP to a geometry, or start it there; one that fails is not asked again."""

@@ -92,7 +92,7 @@ class VaspSession:
         ParentError
             If they are not, and settings say that they must.
         """
-        if self._pause == "no":
+        if self._pause == "no" or self._paused_at is not None:
             return
         started = time.perf_counter()
         with self._run.alive():
