@@ -31,7 +31,7 @@ from finetuna_flows.parents.specs import InputSetGenerator
 from finetuna_flows.parents.vasp.command import is_stand_in, vasp_command
 from finetuna_flows.parents.vasp.fresh import CARRIED
 from finetuna_flows.parents.vasp.inputs import sorted_for
-from finetuna_flows.processes.program import guarded
+from finetuna_flows.processes.guarded import guarded
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.vasp.read import read_vasp_relaxation

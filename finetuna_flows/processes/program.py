@@ -5,36 +5,21 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from finetuna_flows.processes.tree import ProcessState, descendants
+from finetuna_flows.processes.guarded import Guarded
 
-PACKAGE = Path(__file__).parents[1]
-START = (
-    f"import sys; sys.path.append(sys.argv.pop(1)); from {PACKAGE.name}.processes.guard import main"
-    "; main(sys.argv[1:])"
-)
-"""A guard without site-packages, which it does not need, takes half the time to start."""
-GRACE = 5.0
-"""Seconds that a program has to end when it is asked to, before it is killed."""
 CHUNK = 65536
 """Bytes that are read at once."""
 LOOK = 0.5
 """Seconds; how often a silent program is looked after."""
 
 
-def guarded(command: Sequence[str]) -> list[str]:
-    """The words of a command that must not outlive this process, whoever starts it here."""
-    guard = [sys.executable, "-I", "-S", "-c", START, str(PACKAGE.parent)]
-    return [*guard, str(os.getpid()), str(GRACE), "--", *command]
-
-
-class Program:
-    """A program in its own session, which never outlives this process.
+class Program(Guarded):
+    """A program that is talked to line by line.
 
     Standard output is read line by line and copied to a file; standard error goes to a file.
 
@@ -60,15 +45,13 @@ class Program:
         environment: Mapping[str, str],
     ) -> None:
         with (directory / errors).open("ab") as stderr:
-            self._guard = subprocess.Popen(
-                guarded(command),
-                cwd=directory,
+            super().__init__(
+                command,
+                directory,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **environment},
-                start_new_session=True,
-                bufsize=0,
+                environment=environment,
             )
         self._copy = (directory / output).open("ab")
         self._pending: list[bytes] = []
@@ -77,20 +60,6 @@ class Program:
         for stream in (self._guard.stdin, self._guard.stdout):
             if stream is not None:
                 os.set_blocking(stream.fileno(), False)
-
-    @property
-    def pid(self) -> int:
-        """Of the guard; all that the program consists of is below it."""
-        return self._guard.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """128 + n if it was ended by signal n; None while it runs."""
-        return self._guard.poll()
-
-    def processes(self) -> list[ProcessState]:
-        """The program and all that it has started."""
-        return descendants(self.pid)
 
     def read_line(self, silence: float) -> str | None:
         """Return the next line without its end; None where the output has ended.
@@ -141,14 +110,8 @@ class Program:
         return self.exit_code
 
     def stop(self) -> None:
-        """End it now: asked first, killed where that does not help; nothing of it is left."""
-        if self.exit_code is None:
-            self._guard.terminate()
-            try:
-                self._guard.wait(2 * GRACE)
-            except subprocess.TimeoutExpired:
-                self._guard.kill()
-                self._guard.wait()
+        """End it now, and let go of its streams."""
+        super().stop()
         for stream in (self._guard.stdin, self._guard.stdout, self._copy):
             if stream is not None:
                 stream.close()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from finetuna_flows.processes.program import Program
+from finetuna_flows.processes.guarded import Guarded
 from finetuna_flows.processes.tree import (
     GONE,
     STOPPED,
@@ -53,7 +53,7 @@ class Ranks:
         Started with `environment` among its variables.
     """
 
-    program: Program
+    program: Guarded
     marker: str
 
     @staticmethod

@@ -8,14 +8,10 @@ optimizer and tuner arrive where they were without a single parent call.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
-import zlib
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,10 +19,11 @@ from typing import Self
 from ase import Atoms
 from filelock import FileLock, Timeout
 
+from finetuna_flows.encoding import decode_step, encode_step
 from finetuna_flows.errors import CheckpointError
 from finetuna_flows.geometry import largest_displacement
+from finetuna_flows.journal import Journal, Json, rename_aside
 from finetuna_flows.records import Step
-from finetuna_flows.relaxation.encoding import decode_step, encode_step
 from finetuna_flows.relaxation.identity import differences
 
 logger = logging.getLogger(__name__)
@@ -34,8 +31,6 @@ logger = logging.getLogger(__name__)
 LEDGER_NAME = "ledger.jsonl"
 SAME_GEOMETRY = 1e-3
 """Å; a resumed optimizer that asks for a geometry farther off than this is another one."""
-
-Json = dict[str, object]
 
 
 class Ledger:
@@ -51,6 +46,7 @@ class Ledger:
 
     def __init__(self, directory: Path, identity: Mapping[str, object]) -> None:
         self.path = directory / LEDGER_NAME
+        self._journal = Journal(self.path)
         self._identity: Json = json.loads(json.dumps(identity))
         self._recorded: deque[Step] = deque()
         self._trail: list[Step] = []
@@ -71,10 +67,8 @@ class Ledger:
             labels = sum(step.label is not None for step in self._recorded)
             if labels:
                 logger.info("%s: %d labels of an earlier run are replayed", self.path, labels)
-            self._file = self.path.open("ab", buffering=0)
-            if self._file.tell() == 0:
-                self._append({"kind": "run", "schema": 1, "identity": self._identity})
-                _sync_directory(self.path.parent)
+            if self._journal.open():
+                self._journal.append({"kind": "run", "schema": 1, "identity": self._identity})
         except BaseException:
             self._lock.release()
             raise
@@ -87,7 +81,7 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._file.close()
+            self._journal.close()
         finally:
             self._lock.release()
 
@@ -126,43 +120,13 @@ class Ledger:
         """
         self._trail.append(step)
         if step.label is not None:
-            self._append({"kind": "call", "steps": [encode_step(each) for each in self._trail]})
+            self._journal.append(
+                {"kind": "call", "steps": [encode_step(each) for each in self._trail]}
+            )
             self._trail.clear()
 
-    def _append(self, body: Json) -> None:
-        data = _sealed(body)
-        start = self._file.tell()
-        try:
-            written = self._file.write(data)
-            if written != len(data):
-                raise OSError(errno.ENOSPC, "the disk took only a part of the record")
-            os.fsync(self._file.fileno())
-        except OSError as exc:
-            with suppress(OSError):  # what remains is a torn record, dropped when it is read
-                self._file.truncate(start)
-            raise CheckpointError(f"{self.path} cannot be written: {exc}") from exc
-
     def _read(self) -> None:
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
-        lines = content.splitlines(keepends=True)
-        bodies = [_unsealed(line) for line in lines]
-        if bodies and bodies[-1] is None:
-            logger.warning(
-                "%s:%d: the last record is damaged (the run was killed while writing it) and is "
-                "dropped",
-                self.path,
-                len(lines),
-            )
-            os.truncate(self.path, len(content) - len(lines[-1]))
-            bodies.pop()
-        for number, body in enumerate(bodies, start=1):
-            if body is None:
-                raise CheckpointError(
-                    f"{self.path}:{number}: damaged record before the last one; restore the file "
-                    "from a copy, or start in another directory"
-                )
+        for number, body in enumerate(self._journal.read(), start=1):
             self._take(number, body)
 
     def _take(self, number: int, body: Json) -> None:
@@ -200,14 +164,6 @@ def set_aside(directory: Path) -> None:
         rename_aside(ledger)
 
 
-def rename_aside(file: Path) -> None:
-    """Give a file the first free number as another ending."""
-    number = 1
-    while (aside := file.with_name(f"{file.name}.{number}")).exists():
-        number += 1
-    file.rename(aside)
-
-
 def _locked(directory: Path) -> FileLock:
     """Lock a directory.
 
@@ -224,28 +180,3 @@ def _locked(directory: Path) -> FileLock:
             f"{directory} is in use by another run; wait for it or choose another directory"
         ) from exc
     return lock
-
-
-def _sealed(body: Json) -> bytes:
-    text = json.dumps(body, separators=(",", ":"))
-    return f'{{"crc32":{zlib.crc32(text.encode())},"body":{text}}}\n'.encode()
-
-
-def _unsealed(line: bytes) -> Json | None:
-    """Return what a line holds; None where it is torn or altered."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        sealed = json.loads(line)
-    except ValueError:
-        return None
-    body = sealed.get("body") if isinstance(sealed, dict) else None
-    return body if isinstance(body, dict) and _sealed(body) == line else None
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,7 @@ from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, Label, Prediction, Relaxation, Step
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger, set_aside
-from finetuna_flows.relaxation.encoding import decode_step, encode_step
+from finetuna_flows.encoding import decode_step, encode_step
 from finetuna_flows.relaxation.limits import Limits
 from tests.relaxation.parts import IDENTITY, METHODS, emt
 from tests.systems import oxygen_on_copper
@@ -201,7 +201,7 @@ def test_another_geometry_refuses(tmp_path: Path) -> None:
 
 def test_a_ledger_of_another_version_refuses(tmp_path: Path) -> None:
     with Ledger(tmp_path, IDENTITY) as ledger:
-        ledger._append({"kind": "dance"})
+        ledger._journal.append({"kind": "dance"})
     with (
         pytest.raises(CheckpointError, match=r"jsonl:2: not a record of this version"),
         Ledger(tmp_path, IDENTITY),

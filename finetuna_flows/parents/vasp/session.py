@@ -15,6 +15,7 @@ from finetuna_flows.parents.vasp.files import OUTCAR, Outcar
 from finetuna_flows.parents.vasp.inputs import VaspInputs
 from finetuna_flows.parents.vasp.run import VaspRun
 from finetuna_flows.parents.vasp.stream import IonicStep
+from finetuna_flows.processes.pause import Pause
 from finetuna_flows.processes.ranks import RanksError
 
 logger = logging.getLogger(__name__)
@@ -46,12 +47,9 @@ class VaspSession:
 
     def __init__(self, run: VaspRun, inputs: VaspInputs, pause: str) -> None:
         self.inputs = inputs
-        self.paused_time = 0.0
-        """Seconds that the ranks have been stopped."""
         self._run = run
         self._outcar = Outcar(run.folder / OUTCAR)
-        self._pause = pause
-        self._paused_at: float | None = None
+        self._pause = Pause(run.ranks, pause, "VASP")
         self._answers: list[tuple[Atoms, IonicStep]] = []
         self._checked = 0
 
@@ -59,6 +57,11 @@ class VaspSession:
     def folder(self) -> Path:
         """Where it runs."""
         return self._run.folder
+
+    @property
+    def paused_time(self) -> float:
+        """Seconds that the ranks have been stopped."""
+        return self._pause.total
 
     @property
     def is_used_up(self) -> bool:
@@ -92,20 +95,11 @@ class VaspSession:
         ParentError
             If they are not, and settings say that they must.
         """
-        if self._pause == "no" or self._paused_at is not None:
-            return
-        started = time.perf_counter()
         with self._run.alive():
             try:
-                self._run.ranks.stop()
+                self._pause.begin()
             except RanksError as exc:
-                self._run.ranks.resume_all()
-                if self._pause == "yes":
-                    raise self._run.failure(f"cannot be paused: {exc}") from exc
-                logger.warning("VASP goes on using its processors between labels: %s", exc)
-                self._pause = "no"
-            else:
-                self._paused_at = started
+                raise self._run.failure(f"cannot be paused: {exc}") from exc
 
     def resume(self) -> None:
         """Let the ranks go on, and see that they do.
@@ -115,14 +109,10 @@ class VaspSession:
         ParentError
             If one of them stays stopped.
         """
-        if self._paused_at is None:
-            return
         try:
-            self._run.ranks.resume()
+            self._pause.end()
         except RanksError as exc:
             raise self._run.failure(f"does not go on: {exc}", retryable=True) from exc
-        self.paused_time += time.perf_counter() - self._paused_at
-        self._paused_at = None
 
     def close(self, patience: float = STOP_PATIENCE) -> None:
         """Let VASP end by itself, and compare all its answers with OUTCAR.

@@ -1,4 +1,4 @@
-"""Steps as plain JSON values and back, to the last bit."""
+"""Steps and labels as plain JSON values and back, to the last bit."""
 
 from __future__ import annotations
 
@@ -35,6 +35,22 @@ def decode_step(encoded: dict[str, Any]) -> Step:
         label=_decode(Label, label, "forces"),
         replayed=True,
     )
+
+
+def encode_label(label: Label) -> dict[str, object]:
+    """Turn a label into JSON values."""
+    return asdict(label, dict_factory=_plain)
+
+
+def decode_label(encoded: dict[str, Any]) -> Label:
+    """Turn JSON values back into the label.
+
+    Raises
+    ------
+    ParentError
+        If a number is not finite.
+    """
+    return Label(**encoded | {"forces": _array(encoded["forces"])})
 
 
 def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
