@@ -11,18 +11,20 @@ The way of a structure through this package:
 - a **parent** labels the geometry where it is not (`parents`);
 - **fine-tuning** teaches the surrogate what the parent said (`finetuning`);
 - **relaxation** repeats this until it may stop (`relaxation`);
+- **colocation** lets parent and surrogate live in two processes or two jobs (`colocation`);
 - **results** turn the run into a document, store it and compare it (`results`);
 - **flows** make all that jobflow jobs (`flows`), and the command line is a skin over them (`cli`).
 
 To follow one relaxation, read ``flows/relax.py``, ``relaxation/online.py``,
-``relaxation/learner.py``, ``protocols.py``, ``records.py``.
+``relaxation/learner.py``, ``protocols.py``, ``records.py``; to follow one label to another process,
+``colocation/remote.py``, ``driver.py``, ``client.py``, ``service.py``.
 
 Imports point downwards only, and siblings do not see each other::
 
-    cli → flows → (results | relaxation)
+    cli → flows → (colocation | results | relaxation)
         → (finetuning | queries | surrogates | parents | structures)
-        → protocols → history → records → pairs → vasp
-        → (processes | geometry | calculators | reasons | checks)
+        → protocols → (history | encoding) → records → pairs → vasp
+        → (processes | geometry | calculators | reasons | checks | journal)
         → settings → errors
 """
 
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
+    from finetuna_flows.flows.colocated import ColocatedRelaxMaker
     from finetuna_flows.flows.compare import CompareMaker
     from finetuna_flows.flows.finetune import FineTuneMaker
     from finetuna_flows.flows.imported import ImportedRelaxMaker
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from finetuna_flows.relaxation.tail import Tail
 
 __all__ = [
+    "ColocatedRelaxMaker",
     "CompareMaker",
     "FineTuneMaker",
     "ImportedRelaxMaker",
@@ -50,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ColocatedRelaxMaker": "finetuna_flows.flows.colocated",
     "CompareMaker": "finetuna_flows.flows.compare",
     "FineTuneMaker": "finetuna_flows.flows.finetune",
     "ImportedRelaxMaker": "finetuna_flows.flows.imported",

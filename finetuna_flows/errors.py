@@ -6,6 +6,8 @@
     ├── StructureError      the structure cannot be relaxed as given          (also a ValueError)
     │   └── ElementError    an element that the surrogate or the parent lacks
     ├── ParentError         the parent gave no usable label
+    ├── PeerError           the other half of a co-located run is gone, silent, or cannot be reached
+    │   └── ProtocolError   what it says is not what the protocol expects
     ├── SurrogateError      the surrogate gave no usable prediction
     ├── FineTuningError     learning from the labels failed
     ├── CheckpointError     a run directory does not belong to this run
@@ -47,6 +49,18 @@ class ParentError(FinetunaError):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class PeerError(FinetunaError):
+    """The other half of a co-located run is gone, silent, or cannot be reached."""
+
+    retryable = True
+
+
+class ProtocolError(PeerError):
+    """What a peer says is not what the protocol expects, or it cannot prove who it is."""
+
+    retryable = False
 
 
 class SurrogateError(FinetunaError):

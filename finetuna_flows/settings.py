@@ -42,10 +42,26 @@ class Settings(BaseSettings):
     """Folder of the surrogates that were adapted and saved by name."""
 
     device: str = "cpu"
-    """Where torch surrogates run: ``cpu``, ``cuda``, ``cuda:1``."""
+    """Where torch surrogates run: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for a GPU where torch
+    finds one, else the CPU."""
 
     threads: int = Field(default=1, ge=1)
     """Threads of torch and of the linear algebra in one process."""
+
+    parent_process: Literal["own", "same"] = "own"
+    """Whether a parent gets a process of its own, or shares the learner's; parents that start
+    programs themselves, such as VASP's drivers, share it unless a `Placement` says otherwise."""
+
+    socket_path: Path = Path("/tmp")  # noqa: S108 - what is made there is private
+    """Folder in which private folders with UNIX sockets are made. Engines that speak i-PI look
+    below ``/tmp`` alone."""
+
+    interface: str | None = None
+    """Interface on which a learner listens for a parent on another machine: ``ib0``, or an address
+    or name of this machine. None: only UNIX sockets, on one machine."""
+
+    rendezvous_path: Path = Path("~/.finetuna_flows/rendezvous")
+    """Folder in which twin jobs find each other; both must see it."""
 
     vasp_command: str | None = None
     """How VASP is started: ``mpirun -n 16 vasp_std``. None: as ``VASP_COMMAND`` or

@@ -9,6 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
+from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, Spec, Surrogate
@@ -40,6 +41,8 @@ class ParentRelaxMaker(Maker):
     """eV/Å over the free atoms."""
     limits: Limits = field(default_factory=Limits)
     """What ends the run if it does not converge."""
+    placement: Placement = field(default_factory=Placement)
+    """Which process, cores and GPUs learner and parent have."""
     tags: tuple[str, ...] = ()
     """Words to find the document by."""
 
@@ -87,6 +90,8 @@ class WarmStartMaker(Maker):
     """After which the parent takes over from a surrogate that does not converge. A guess."""
     limits: Limits = field(default_factory=Limits)
     """What ends the run if it does not converge."""
+    placement: Placement = field(default_factory=Placement)
+    """Which process, cores and GPUs learner and parent have."""
     tags: tuple[str, ...] = ()
     """Words to find the document by."""
 

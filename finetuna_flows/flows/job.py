@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -15,6 +16,9 @@ from monty.json import jsanitize
 from pymatgen.core import Structure
 from threadpoolctl import threadpool_limits
 
+from finetuna_flows.colocation.placement import Placement
+from finetuna_flows.colocation.rendezvous import LEARNER_LEFT
+from finetuna_flows.colocation.specs import TwinParentSpec, place
 from finetuna_flows.errors import CheckpointError
 from finetuna_flows.protocols import (
     CorrectableSurrogate,
@@ -33,7 +37,7 @@ from finetuna_flows.structures.fingerprint import structure_identity
 from finetuna_flows.structures.read import read_structure, to_portable
 from finetuna_flows.structures.validate import check_elements, check_structure
 
-NOT_IDENTITY = ("name", "limits", "tags")
+NOT_IDENTITY = ("name", "limits", "tags", "placement")
 """Fields of a Maker that may differ between a run and its resumption."""
 
 Relax = Callable[[Atoms, ParentCalculator, Ledger], Relaxation]
@@ -43,9 +47,18 @@ MakeJob = Callable[..., Job]
 def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
     """Turn a Maker's `make` into one that returns a Job; ASE Atoms are made storable on the way.
 
-    Trajectory and ledger go to the store called ``data``.
+    Trajectory and ledger go to the store called ``data``. The job takes the learner's seat of the
+    Maker's placement, and tells a twin why it ended if it fails.
     """
-    make_job = job(method, data=list(DATA_KEYS), output_schema=RelaxationDoc)
+
+    @wraps(method)
+    def placed(
+        maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None
+    ) -> RelaxationDoc:
+        with placement_of(maker).learner.taken(), told_to_twin(maker):
+            return method(maker, structure, prev_dir)
+
+    make_job = job(placed, data=list(DATA_KEYS), output_schema=RelaxationDoc)
 
     @wraps(method)
     def make(maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None) -> Job:
@@ -55,7 +68,7 @@ def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
         made: Job = make_job(maker, portable, prev_dir=prev_dir)
         return made
 
-    make.original = method  # type: ignore[attr-defined]  # by this jobflow knows the Maker
+    make.original = placed  # type: ignore[attr-defined]  # by this jobflow knows the Maker
     return make
 
 
@@ -72,9 +85,9 @@ def run_relaxation(
     Parameters
     ----------
     maker
-        Its fields are the spec; all but name, limits and tags identify the run, together with
+        Its fields are the spec; all but `NOT_IDENTITY` identify the run, together with
         what is in the files that they name, the parent's level of theory and the structure. A
-        parent that prepares itself for the structure is identified by its level alone.
+        parent that works settings out for the structure is identified by its level alone.
     structure
         Where to start.
     prev_dir
@@ -99,11 +112,15 @@ def run_relaxation(
     directory = Path.cwd()
     if prev_dir is not None:
         continue_from(prev_dir, directory, LEDGER_NAME)
-    with threadpool_limits(Settings().threads):
-        calculator = parent.build()
+    with (
+        threadpool_limits(Settings().threads),
+        place(parent, placement_of(maker)) as calculator,
+    ):
         check_known(atoms, surrogate, calculator)
         said = {key: value for key, value in spec.items() if key not in NOT_IDENTITY}
-        if isinstance(calculator, PreparingParent):
+        if isinstance(parent, TwinParentSpec):
+            said["parent"] = said["parent"]["parent"]  # where it is changes no number
+        if isinstance(calculator, PreparingParent) and calculator.settings:
             said.pop("parent", None)  # its level tells all that changes a number for this structure
         identity = {
             "level": calculator.level,
@@ -112,7 +129,7 @@ def run_relaxation(
         }
         if files := fingerprints(maker):
             identity["fingerprints"] = files
-        with Ledger(directory, identity) as ledger, calculator:
+        with Ledger(directory, identity) as ledger:
             relaxation = relax(atoms, calculator, ledger)
     write_files(relaxation, directory)
     return build_relaxation_doc(
@@ -122,6 +139,23 @@ def run_relaxation(
         tags=getattr(maker, "tags", ()),
         dir_name=str(directory),
     )
+
+
+def placement_of(maker: Maker) -> Placement:
+    """Where a Maker has its halves run."""
+    return getattr(maker, "placement", Placement())
+
+
+@contextmanager
+def told_to_twin(maker: Maker) -> Iterator[None]:
+    """Tell the twin that serves this job's parent, if one does, what ended this job."""
+    try:
+        yield
+    except BaseException as error:
+        parent = getattr(maker, "parent", None)
+        if isinstance(parent, TwinParentSpec):
+            parent.meeting.say_left(LEARNER_LEFT, error)
+        raise
 
 
 def fingerprints(spec: object, name: str = "") -> dict[str, str]:

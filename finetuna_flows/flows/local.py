@@ -12,10 +12,14 @@ from typing import Any
 from jobflow import Flow, Job, JobStore, Response
 from jobflow.core.flow import get_flow
 
+from finetuna_flows.colocation.own_process import FOLDER as PARENT
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.finetuning.recipe import CHECKPOINT
+from finetuna_flows.flows.beside import BesideJob
+from finetuna_flows.flows.colocated import ServeMaker, twin_key
+from finetuna_flows.journal import rename_aside
 from finetuna_flows.parents.vasp.run import FOLDERS
-from finetuna_flows.relaxation.checkpoint import rename_aside, set_aside
+from finetuna_flows.relaxation.checkpoint import set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +35,7 @@ def run_in_folders(
     """Run the jobs in order, each in ``root/<its name>``, so that a second run resumes the first.
 
     jobflow's ``run_locally`` makes a new folder for every try, which a ledger would not survive.
+    Twins run side by side: the one that serves the parent in a process of its own.
 
     Yields each job with its response, or with the exception that ended it: the jobs that can do
     without it still run. Ctrl-C passes through. With `fresh`, an earlier ledger, checkpoint of a
@@ -38,23 +43,47 @@ def run_in_folders(
     left nothing goes.
     """
     store.connect()
-    for job, _ in get_flow(flow).iterflow():  # type: ignore[no-untyped-call]  # jobflow is untyped
-        folder = root / job.name.replace(" ", "_")
-        logger.info("%s in %s", job.name, folder)
-        try:
-            with _made(folder):
-                if fresh:
-                    _set_earlier_aside(folder)
-                with chdir(folder):
-                    response = job.run(store=store)
-        except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
-            logger.error("%s: %s", job.name, error, exc_info=not _is_refusal(error))
-            yield job, error
+    jobs = [job for job, _ in get_flow(flow).iterflow()]  # type: ignore[no-untyped-call]  # untyped
+    servers = {twin_key(job): job for job in jobs if isinstance(job.maker, ServeMaker)}
+    for job in jobs:
+        if isinstance(job.maker, ServeMaker):
             continue
-        yield job, response
-        for more in (response.replace, response.detour, response.addition):
-            if more is not None:
-                yield from run_in_folders(more, store, root, fresh=fresh)
+        server = servers.pop(twin_key(job), None)
+        if server is None:
+            yield from _run(job, store, root, fresh=fresh)
+            continue
+        folder = _folder(server, root)
+        if fresh:
+            _set_earlier_aside(folder)
+        with BesideJob(server, store, folder) as beside:
+            yield from _run(job, store, root, fresh=fresh)
+            yield server, beside.finish()
+    for alone in servers.values():
+        yield from _run(alone, store, root, fresh=fresh)
+
+
+def _run(job: Job, store: JobStore, root: Path, *, fresh: bool) -> Iterator[Ended]:
+    """Run one job and what it asks for."""
+    folder = _folder(job, root)
+    logger.info("%s in %s", job.name, folder)
+    try:
+        with _made(folder):
+            if fresh:
+                _set_earlier_aside(folder)
+            with chdir(folder):
+                response = job.run(store=store)
+    except Exception as error:  # the boundary between jobs, as in jobflow's run_locally
+        logger.error("%s: %s", job.name, error, exc_info=not _is_refusal(error))
+        yield job, error
+        return
+    yield job, response
+    for more in (response.replace, response.detour, response.addition):
+        if more is not None:
+            yield from run_in_folders(get_flow(more), store, root, fresh=fresh)  # type: ignore[arg-type]
+
+
+def _folder(job: Job, root: Path) -> Path:
+    return root / job.name.replace(" ", "_")
 
 
 @contextmanager
@@ -73,7 +102,7 @@ def _made(folder: Path) -> Iterator[None]:
 def _set_earlier_aside(folder: Path) -> None:
     """A ledger, a training's checkpoint, VASP's labels; whole, what VASP relaxed by itself."""
     set_aside(folder)
-    for name in (CHECKPOINT, FOLDERS):
+    for name in (CHECKPOINT, FOLDERS, PARENT):
         if (folder / name).exists():
             rename_aside(folder / name)
     if (folder / VASP_INPUT).exists() or (folder / f"{VASP_INPUT}.gz").exists():

@@ -9,6 +9,7 @@ from ase import Atoms
 from jobflow import Maker
 from pymatgen.core import Structure
 
+from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.finetuning.specs import ResidualGPSpec
 from finetuna_flows.flows.job import check_specs, relax_job, run_relaxation
 from finetuna_flows.parents.specs import EmbeddedParentSpec
@@ -64,6 +65,8 @@ class OnlineRelaxMaker(Maker):
     """eV/Å over the free atoms, by the parent. The default is that of OC20 and of the paper."""
     limits: Limits = field(default_factory=Limits)
     """What ends the run if it does not converge."""
+    placement: Placement = field(default_factory=Placement)
+    """Which process, cores and GPUs learner and parent have."""
     tags: tuple[str, ...] = ()
     """Words to find the document by."""
 

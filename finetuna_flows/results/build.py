@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from platform import python_version
 from socket import gethostname
+from typing import Any
 from uuid import uuid4
 
 from emmet.core.types.enums import TaskState
@@ -23,6 +24,7 @@ from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
 from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import metadata, to_pymatgen
+from finetuna_flows.results.service import ServiceDoc
 
 PACKAGES = (
     "finetuna-flows",
@@ -151,6 +153,34 @@ def build_finetune_doc(
         best_epoch=report.best_epoch,
         wall_time=wall_time,
         packages=packages(),
+        completed_at=datetime.now(UTC),
+    )
+
+
+def build_service_doc(
+    work: Mapping[str, Any],
+    *,
+    name: str,
+    tags: Iterable[str],
+    spec: Mapping[str, object],
+    twins: str,
+    directory: Path,
+) -> ServiceDoc:
+    """Turn what a parent did, a `colocation` report as a mapping, into its document."""
+    return ServiceDoc(
+        uuid=str(uuid4()),
+        name=name,
+        tags=tuple(tags),
+        twins=twins,
+        level_of_theory=work["level"],
+        spec=dict(spec),
+        parent_calls=work["calls"],
+        recalled_calls=work["recalled"],
+        scf_cycles=work["scf_cycles"],
+        label_time=work["label_time"],
+        waiting_time=work["waiting_time"],
+        paused_time=work["paused_time"],
+        dir_name=_with_host(directory),
         completed_at=datetime.now(UTC),
     )
 

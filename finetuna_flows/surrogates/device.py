@@ -20,11 +20,14 @@ def torch_device() -> torch.device:
     ValueError
         If they name a CUDA device and torch finds none.
     """
-    device = torch.device(Settings().device)
+    name = Settings().device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"the setting `device` is {str(device)!r} but torch finds no CUDA device; "
-            "set FINETUNA_FLOWS_DEVICE=cpu"
+            "set FINETUNA_FLOWS_DEVICE=cpu, or auto to take what there is"
         )
     return device
 

@@ -1,0 +1,275 @@
+"""The parent's side of the protocol: wait for geometries, answer with forces."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from finetuna_flows.colocation import ipi
+from finetuna_flows.colocation.connection import Connection
+from finetuna_flows.colocation.failure import encode_failure
+from finetuna_flows.colocation.kept_labels import KeptLabels
+from finetuna_flows.colocation.proof import is_proven, new_token, prove
+from finetuna_flows.colocation.report import ServiceReport
+from finetuna_flows.colocation.structure import decode_structure
+from finetuna_flows.errors import FinetunaError, ProtocolError
+from finetuna_flows.geometry import moved
+from finetuna_flows.protocols import ParentCalculator, PreparingParent, RestingParent
+from finetuna_flows.records import Label
+from finetuna_flows.structures.validate import check_elements
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Client:
+    """Serves one parent over one connection, until the learner says that it has finished.
+
+    Parameters
+    ----------
+    connection
+        To the learner, or to any driver that speaks i-PI.
+    parent
+        Entered when the structure is known, on `entered`.
+    directory
+        Where the labels are kept.
+    token
+        Of the run; empty where the other side asks for none.
+    idle
+        Seconds that the learner may be silent.
+    atoms
+        The structure, where the other side does not tell it; None: it must.
+    follow
+        Called with every geometry that is computed, before it is.
+    """
+
+    connection: Connection
+    parent: ParentCalculator
+    directory: Path
+    token: str
+    idle: float
+    atoms: Atoms | None = None
+    follow: Callable[[Atoms], None] = lambda _: None
+    entered: ExitStack = field(default_factory=ExitStack)
+    """Leaves the parent; to be entered before `serve`."""
+    report: ServiceReport = field(default_factory=ServiceReport)
+    """So far."""
+    _challenge: str = ""
+    _proven: bool = False
+    _kept: KeptLabels | None = None
+    _label: Label | None = None
+    _failed: ipi.Json | None = None
+    _theirs: str = ""
+    _ours: bool = False
+    _cycles: list[int | None] = field(default_factory=list)
+
+    def serve(self) -> None:
+        """Answer until ``EXIT``.
+
+        Raises
+        ------
+        PeerError, ProtocolError
+            If the learner is gone, silent for too long, or off the protocol. Labels so far are on
+            disk.
+        """
+        while self._answer_next():
+            pass
+
+    @property
+    def is_introduced(self) -> bool:
+        """Whether the parent has got ready for the learner's structure."""
+        return self._kept is not None
+
+    def finish(self) -> None:
+        """Close the books, when the parent has ended."""
+        if self._kept is not None:
+            self._kept.close()
+        self.report = replace(
+            self.report,
+            level=self.parent.level if self._kept is not None else "",
+            scf_cycles=_total(self._cycles),
+            paused_time=getattr(self.parent, "paused_time", 0.0),
+        )
+
+    def say_closed(self, failure: BaseException | None) -> None:
+        """Report to a learner of ours how the parent has ended."""
+        if self._ours:
+            said = asdict(self.report) | (encode_failure(failure) if failure else {})
+            self._send_ours(ipi.CLOSED, said)
+
+    def _answer_next(self) -> bool:
+        started = time.perf_counter()
+        word = self.connection.receive_word(
+            ipi.STATUS, ipi.INIT, ipi.POSDATA, ipi.GETFORCE, ipi.REST, ipi.EXIT, patience=self.idle
+        )
+        waited = time.perf_counter() - started
+        self.report = replace(self.report, waiting_time=self.report.waiting_time + waited)
+        match word:
+            case ipi.STATUS:
+                self.connection.send(ipi.word(self._state))
+            case ipi.INIT:
+                self.connection.receive(ipi.INTEGER.itemsize)
+                self._begin(self.connection.receive_text())
+            case ipi.POSDATA:
+                self._compute()
+            case ipi.GETFORCE:
+                self._send_forces()
+            case ipi.REST:
+                self._rest()
+        return word != ipi.EXIT
+
+    @property
+    def _state(self) -> str:
+        if self._label is not None or self._failed is not None:
+            return ipi.HAVEDATA
+        return ipi.NEEDINIT if self._kept is None else ipi.READY
+
+    def _begin(self, content: bytes) -> None:
+        said = ipi.read_ours(content)
+        if said is not None and "challenge" in said:
+            self._prove(str(said["challenge"]))
+            return
+        self._ours = said is not None
+        if self.token and not self._proven:
+            self._check_proof(said or {})
+        if said is not None:
+            self.atoms = decode_structure(said["structure"])
+            self.atoms.set_cell(said["cell"])
+        try:
+            answer = self._prepare()
+        except (FinetunaError, ValueError, TypeError) as exc:
+            if not self._ours:
+                raise
+            answer = encode_failure(exc)
+        if self._ours:
+            self._send_ours(ipi.PARENT, answer)
+
+    def _prove(self, theirs: str) -> None:
+        if not self.token:
+            raise ProtocolError(
+                f"{self.connection.peer} asks for the token of its run, but none was given"
+            )
+        self._challenge, self._theirs = new_token(), theirs
+        proof = prove(self.token, "parent", theirs, self._challenge)
+        self._send_ours(ipi.PROOF, {"proof": proof, "challenge": self._challenge})
+
+    def _check_proof(self, said: ipi.Json) -> None:
+        proof = said.get("proof")
+        if not self._challenge or not is_proven(
+            proof, self.token, "learner", self._challenge, self._theirs
+        ):
+            raise ProtocolError(f"{self.connection.peer} does not know the token of this run")
+        self._proven = True
+
+    def _prepare(self) -> ipi.Json:
+        """Get ready for the structure; what the parent says of itself."""
+        if self.atoms is None:
+            raise ValueError(
+                f"{self.connection.peer} does not say which structure it is about; name it"
+            )
+        parent = self.parent
+        check_elements(
+            self.atoms, None, parent.elements, surrogate_name="", parent_name=parent.level
+        )
+        if isinstance(parent, PreparingParent):
+            parent.prepare(self.atoms)
+        if self._kept is None:
+            self.entered.enter_context(parent)
+        else:
+            self._kept.close()
+        self._kept = KeptLabels(self.directory, parent.level, self.atoms)
+        return {
+            "level": parent.level,
+            "settings": parent.settings if isinstance(parent, PreparingParent) else "",
+            "elements": None if parent.elements is None else sorted(parent.elements),
+            "rests": isinstance(parent, RestingParent),
+            "where": f"{socket.gethostname()}, process {os.getpid()}",
+        }
+
+    def _compute(self) -> None:
+        cell = ipi.read_cell(self.connection.receive(9 * ipi.FLOAT.itemsize))
+        self.connection.receive(9 * ipi.FLOAT.itemsize)
+        if self._kept is None:
+            self._prepare()  # a driver that sends no INIT
+        known = None if self.atoms is None else len(self.atoms)
+        count = self.connection.receive_count("atoms", ipi.ATOMS_LIMIT, exactly=known)
+        positions = ipi.read_positions(self.connection.receive(3 * count * ipi.FLOAT.itemsize))
+        if self.atoms is None or self._kept is None:
+            raise AssertionError("_prepare() refuses to be without a structure")
+        if not (np.isfinite(cell).all() and np.isfinite(positions).all()):
+            self._failed = encode_failure(
+                ValueError("the geometry that came holds numbers that are not finite")
+            )
+            return
+        atoms = moved(self.atoms, positions)
+        atoms.set_cell(cell)
+        try:
+            self._label = self._find_or_compute(atoms, self._kept)
+        except (FinetunaError, ValueError, TypeError) as exc:
+            logger.exception("no label")
+            self._failed = encode_failure(exc)
+
+    def _find_or_compute(self, atoms: Atoms, kept: KeptLabels) -> Label:
+        label = kept.find(atoms)
+        if label is not None:
+            self.report = replace(self.report, recalled=self.report.recalled + 1)
+            return label
+        self.follow(atoms)
+        started = time.perf_counter()
+        label = self.parent.label(atoms)
+        spent = time.perf_counter() - started
+        kept.keep(atoms, label)
+        self.report = replace(self.report, label_time=self.report.label_time + spent)
+        return label
+
+    def _send_forces(self) -> None:
+        label, failed = self._label, self._failed
+        self._label = self._failed = None
+        if failed is not None:
+            if not self._ours:
+                raise ProtocolError(f"no label, which i-PI has no word for: {failed['error']}")
+            count = 0 if self.atoms is None else len(self.atoms)
+            nothing = ipi.answer(0.0, np.zeros((count, 3)), ipi.ours(**failed))
+            self.connection.send(ipi.word(ipi.FORCEREADY), nothing)
+            return
+        if label is None:
+            raise ProtocolError(f"{self.connection.peer} asks for forces without a geometry")
+        extras = ipi.ours(
+            free_energy=label.free_energy,
+            scf_cycles=label.scf_cycles,
+            wall_time=label.wall_time,
+            restarts=label.restarts,
+        )
+        self.connection.send(
+            ipi.word(ipi.FORCEREADY), ipi.answer(label.energy, label.forces, extras)
+        )
+        self._cycles.append(label.scf_cycles)
+        self.report = replace(self.report, calls=self.report.calls + 1)
+
+    def _rest(self) -> None:
+        failure: ipi.Json = {}
+        if isinstance(self.parent, RestingParent):
+            try:
+                self.parent.rest()
+            except FinetunaError as exc:
+                failure = encode_failure(exc)
+        self._send_ours(ipi.RESTED, failure)
+
+    def _send_ours(self, word: str, content: ipi.Json) -> None:
+        said = json.dumps({ipi.KEY: ipi.VERSION, **content})
+        self.connection.send(ipi.word(word), ipi.text(said))
+
+
+def _total(counts: list[int | None]) -> int | None:
+    known = [each for each in counts if each is not None]
+    return None if len(known) < len(counts) or not counts else sum(known)

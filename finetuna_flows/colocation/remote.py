@@ -1,0 +1,281 @@
+"""A parent that is somewhere else: to the learner it is a parent like any other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol, Self
+
+from ase import Atoms
+from monty.json import MSONable
+
+from finetuna_flows.colocation.connection import Connection
+from finetuna_flows.colocation.driver import Driver, Introduced
+from finetuna_flows.colocation.listener import Listener
+from finetuna_flows.colocation.proof import new_token
+from finetuna_flows.errors import ParentError, PeerError
+from finetuna_flows.records import Label
+from finetuna_flows.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CAUSE_PATIENCE = 2.0
+"""Seconds in which a program that closed its connection also ends, and says why."""
+
+
+@dataclass(frozen=True)
+class Patience(MSONable):
+    """Seconds that each half waits for the other; infinity is allowed."""
+
+    meet: float = 3600.0
+    """Until the other half must be there. Twins may stand in two queues."""
+    label: float = 86400.0
+    """For one label; a day. A machine that is lost shows after half a minute, whatever this is."""
+    idle: float = 86400.0
+    """For the next geometry, while the surrogate learns and walks."""
+    close: float = 300.0
+    """For the parent to end: VASP writes its files then."""
+    grace: float = 600.0
+    """For the label under way to end when the learner is lost, so that it is on disk for the next
+    try; then it is given up."""
+
+    def __post_init__(self) -> None:
+        for name in ("meet", "label", "idle", "close", "grace"):
+            value = getattr(self, name)
+            if not value >= 0 or (name != "grace" and value == 0):
+                raise ValueError(f"`{name}` is {value} s but must be positive")
+
+
+class Partner(Protocol):
+    """How the parent is brought to the learner, and what is known of it besides its words."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How often it is called again for a label where it is lost."""
+        ...
+
+    @property
+    def paused_time(self) -> float:
+        """Seconds that its ranks have been stopped from this side."""
+        ...
+
+    def come(self, listener: Listener, token: str, atoms: Atoms) -> None:
+        """Start it, or let it know; `atoms` for those who need to know them to start."""
+        ...
+
+    def admit(self, newcomer: Connection, token: str) -> Driver:
+        """Make the driver of a newcomer, if it is the parent.
+
+        Raises
+        ------
+        PeerError, ProtocolError
+            If it is not.
+        """
+        ...
+
+    def watch(self) -> None:
+        """Raise what is known to have ended it."""
+        ...
+
+    def rest(self) -> None:
+        """Stop what would poll on processors of the learner's."""
+        ...
+
+    def resume(self) -> None:
+        """Let it go on."""
+        ...
+
+    def leave(self, *, ended: bool) -> None:
+        """See that nothing is left of it here; `ended`: it was told, and has ended by itself."""
+        ...
+
+
+class RemoteParent:
+    """A parent behind a socket.
+
+    Parameters
+    ----------
+    partner
+        Brings it.
+    patience
+        How long it may take for what.
+    interface
+        On which TCP is listened to as well; None: as the settings say.
+    said
+        Of its level of theory, before it has come.
+    """
+
+    def __init__(
+        self,
+        partner: Partner,
+        patience: Patience,
+        interface: str | None,
+        said: str,
+    ) -> None:
+        self._partner = partner
+        self._patience = patience
+        self._interface = interface or Settings().interface
+        self._introduced = Introduced(level=said)
+        self._driver: Driver | None = None
+        self._entered = False
+
+    @property
+    def level(self) -> str:
+        """Level of theory, as the parent says it."""
+        return self._introduced.level
+
+    @property
+    def settings(self) -> str:
+        """What it worked out for the structure; empty where its level does not depend on that."""
+        return self._introduced.settings
+
+    @property
+    def elements(self) -> frozenset[str] | None:
+        """Symbols that it knows; None before it has come, or where it cannot tell."""
+        return self._introduced.elements
+
+    @property
+    def paused_time(self) -> float:
+        """Seconds that its ranks were stopped from this side."""
+        return self._partner.paused_time
+
+    def __enter__(self) -> Self:
+        self._entered = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the parent end by itself; leave it where something went wrong.
+
+        Raises
+        ------
+        ParentError
+            If it finds in the end that it answered wrongly, or does not end.
+        """
+        self._entered = False
+        driver, ended = self._driver, False
+        try:
+            if driver is not None and kind is None:
+                self._partner.resume()
+                driver.end(self._patience.close, self._partner.watch)
+                ended = True
+        except PeerError as exc:
+            raise ParentError(f"{self.level} did not end well: {exc}") from exc
+        finally:
+            self._forget(ended=ended)
+
+    def prepare(self, atoms: Atoms) -> None:
+        """Meet the parent and tell it which structure is labelled.
+
+        Raises
+        ------
+        ParentError, StructureError, ValueError, TypeError
+            If it does not come, or cannot label this structure.
+        """
+        try:
+            self._ready(atoms)
+        except PeerError as exc:
+            self._forget()
+            raise ParentError(str(exc), retryable=exc.retryable) from exc
+        except BaseException:
+            self._forget()
+            raise
+
+    def label(self, atoms: Atoms) -> Label:
+        """What the parent says of a geometry; wall time is what was waited here.
+
+        Raises
+        ------
+        ParentError
+            If it has no usable label, is lost, silent, or off the protocol.
+        """
+        lost = 0
+        while True:
+            try:
+                label = self._ready(atoms).ask(atoms, self._patience.label, self._partner.watch)
+            except PeerError as exc:
+                cause = self._cause(exc)
+                self._forget()
+                if not isinstance(cause, PeerError):
+                    raise cause from exc
+                if lost >= self._partner.restarts or not exc.retryable:
+                    raise ParentError(str(cause), retryable=exc.retryable) from exc
+                logger.warning("%s; it is started again", cause)
+                lost += 1
+            except BaseException:
+                self._forget()
+                raise
+            else:
+                return replace(label, restarts=label.restarts + lost)
+
+    def rest(self) -> None:
+        """Leave processors to the learner until the next label.
+
+        Raises
+        ------
+        ParentError
+            If the parent cannot, and must.
+        """
+        if self._driver is None:
+            return
+        try:
+            if self._introduced.rests:
+                self._driver.let_rest(self._patience.close, self._partner.watch)
+        except PeerError as exc:
+            self._forget()
+            raise ParentError(str(exc), retryable=exc.retryable) from exc
+        self._partner.rest()
+
+    def _ready(self, atoms: Atoms) -> Driver:
+        """The driver of a parent that knows the structure."""
+        if not self._entered:
+            raise ParentError(f"{self.level} is not entered; use it as a context manager")
+        if self._driver is not None and not self._driver.can_learn(atoms):
+            self._driver.end(self._patience.close, self._partner.watch)
+            self._forget(ended=True)
+        driver = self._driver or self._meet(atoms)
+        self._driver = driver
+        self._partner.resume()
+        if not driver.knows(atoms):
+            introduced = driver.introduce(atoms, self._patience.meet, self._partner.watch)
+            self._introduced = introduced or self._introduced
+        return driver
+
+    def _meet(self, atoms: Atoms) -> Driver:
+        token, partner = new_token(), self._partner
+        with Listener(Settings().socket_path, self._interface) as listener:
+            partner.come(listener, token, atoms)
+            return listener.meet(
+                lambda newcomer: partner.admit(newcomer, token),
+                self._patience.meet,
+                partner.watch,
+                partner.name,
+            )
+
+    def _cause(self, error: PeerError) -> Exception:
+        """Why the parent is lost: what its end tells, where that comes within a moment."""
+        deadline = time.monotonic() + CAUSE_PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                self._partner.watch()
+            except Exception as cause:  # noqa: BLE001 - whatever ended it
+                return cause
+            time.sleep(0.05)
+        return error
+
+    def _forget(self, *, ended: bool = False) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.connection.close()
+        self._partner.leave(ended=ended)

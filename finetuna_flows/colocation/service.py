@@ -1,0 +1,165 @@
+"""The parent's process: ``python -m finetuna_flows.colocation.service`` in its own folder.
+
+What it is to do lies there in `ORDER`; what it did is left there as `report.NAME`. It ends when
+the learner says so, is lost, or stays away.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from monty.json import MontyDecoder
+from threadpoolctl import threadpool_limits
+
+from finetuna_flows.colocation import ranks
+from finetuna_flows.colocation.client import Client
+from finetuna_flows.colocation.connection import LOOK, Connection
+from finetuna_flows.colocation.failure import encode_failure
+from finetuna_flows.colocation.invitation import Invitation, join
+from finetuna_flows.colocation.report import ServiceReport
+from finetuna_flows.errors import FinetunaError, PeerError
+from finetuna_flows.protocols import ParentCalculator, Spec
+from finetuna_flows.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+ORDER = "order.json"
+INVITATION = "invitation.json"
+"""Where the learner listens; written beside the order, at once or later."""
+LOST = 4
+"""Exit code where the learner was lost and the label under way had to be given up."""
+FAILED = 3
+TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a parent's process is to do."""
+
+    spec: dict[str, object]
+    """Of the parent, as plain JSON."""
+    meet: float
+    """Seconds until the learner must be there."""
+    idle: float
+    """Seconds that the learner may be silent."""
+    grace: float
+    """Seconds that a label may still take when the learner is lost."""
+
+    def write(self, directory: Path) -> None:
+        """Leave it in the parent's folder."""
+        (directory / ORDER).write_text(json.dumps(asdict(self)))
+
+
+def main() -> NoReturn:
+    """Serve in the present folder; leave a report there, whatever happens."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _terminate)
+    directory = Path.cwd()
+    order = Order(**json.loads((directory / ORDER).read_text()))
+    report = ServiceReport()
+    try:
+        with threadpool_limits(Settings().threads):
+            spec: Spec[ParentCalculator] = MontyDecoder().process_decoded(order.spec)
+            parent = spec.build()
+            if not ranks.is_first():
+                ranks.follow(parent)
+                sys.exit()
+            try:
+                report = _serve(order, parent, directory)
+            finally:
+                ranks.tell(None)
+    except Exception as error:  # the boundary of the process: it is sent on whole
+        logger.exception("the parent's process ends")
+        report = replace(report, failure=encode_failure(error))
+    report.write(directory)
+    sys.exit(FAILED if report.failure else 0)
+
+
+def _serve(order: Order, parent: ParentCalculator, directory: Path) -> ServiceReport:
+    deadline = time.monotonic() + order.meet
+    where = directory / INVITATION
+    while True:
+        patience = max(0.0, deadline - time.monotonic())
+        connection, invitation = join(lambda: Invitation.read(where), patience, str(where))
+        client = Client(
+            connection, parent, directory, invitation.token, order.idle, follow=ranks.tell
+        )
+        with connection:
+            report = _attend(client, order, directory)
+        if report is not None:
+            return report
+        time.sleep(LOOK)  # it was an earlier try's invitation
+
+
+def _attend(client: Client, order: Order, directory: Path) -> ServiceReport | None:
+    """Serve one learner; None if it turned this parent away before a word was said."""
+    failure: Exception | None = None
+    try:
+        with client.entered, _LossWatch(client, order.grace, directory):
+            client.serve()
+    except PeerError as error:
+        if not client.is_introduced:
+            logger.warning("turned away: %s", error)
+            return None
+        failure = error
+    except (FinetunaError, ValueError, TypeError) as error:
+        failure = error
+    client.finish()
+    with suppress(PeerError):
+        client.say_closed(failure)
+    failed = None if failure is None else encode_failure(failure)
+    return replace(client.report, failure=failed)
+
+
+class _LossWatch:
+    """Ends this process if the learner is lost and the label under way takes too long."""
+
+    def __init__(self, client: Client, grace: float, directory: Path) -> None:
+        self._client = client
+        self._grace = grace
+        self._directory = directory
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        connection: Connection = self._client.connection
+        while not connection.is_lost:
+            if self._over.wait(LOOK):
+                return
+        logger.warning(
+            "%s is lost; the label under way has %g s to end", connection.peer, self._grace
+        )
+        if self._over.wait(self._grace):
+            return
+        lost = PeerError(
+            f"{connection.peer} was lost, and the label under way took longer than the "
+            f"{self._grace:g} s that it was given"
+        )
+        replace(self._client.report, failure=encode_failure(lost)).write(self._directory)
+        os._exit(LOST)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Parents that are elsewhere, in a user's words; and how any parent is given its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monty.json import MSONable, jsanitize
+
+from finetuna_flows.calculators import absolute, content_key, load_callable
+from finetuna_flows.colocation.engine import EngineProcess
+from finetuna_flows.colocation.own_process import OwnProcess
+from finetuna_flows.colocation.placement import Placement
+from finetuna_flows.colocation.remote import Patience, RemoteParent
+from finetuna_flows.colocation.service import Order
+from finetuna_flows.colocation.twins import Meeting, TwinPartner
+from finetuna_flows.errors import ParentError
+from finetuna_flows.parents.specs import EmbeddedParentSpec, VaspParentSpec
+from finetuna_flows.protocols import ParentCalculator, Spec
+
+
+@dataclass(frozen=True)
+class IpiParentSpec(MSONable):
+    """A program that speaks i-PI itself, such as Quantum ESPRESSO, CP2K or FHI-aims."""
+
+    command: str
+    """Starts it in the folder of its input files, with ``{name}`` where it wants the name of the
+    UNIX socket (which it looks for below ``/tmp/ipi_``): ``mpirun -n 8 pw.x -in espresso.pwi --ipi
+    {name}:UNIX``."""
+    calculator: str
+    """``MODULE:CALLABLE`` or ``FILE.py:CALLABLE`` that makes an ASE calculator, which writes the
+    input files: ``finetuna_flows.colocation.espresso:espresso``. Forces are believed to be in the
+    order of the atoms, and the energy to be what they are the gradient of."""
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    """Passed to the callable by name."""
+    pause: str = "auto"
+    """Whether its ranks are stopped between labels: ``yes`` makes it an error where that cannot be
+    verified, ``auto`` a warning, ``no`` leaves them polling."""
+    patience: Patience = field(default_factory=lambda: Patience(meet=600.0))
+    """How long it may take for what."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calculator", absolute(self.calculator))
+        object.__setattr__(self, "arguments", dict(self.arguments))
+        if "{name}" not in self.command:
+            raise ValueError(
+                f"`command` is {self.command!r} but must hold {{name}}, which becomes the name of "
+                "the UNIX socket, as in `pw.x -in espresso.pwi --ipi {name}:UNIX`"
+            )
+
+    def build(self) -> ParentCalculator:
+        """Make what writes the input files; the engine is started for the first label."""
+        writer = load_callable(self.calculator)(**self.arguments)
+        if not any(hasattr(writer, name) for name in ("write_inputfiles", "write_input")):
+            raise ParentError(
+                f"{self.calculator} makes a {type(writer).__name__}, which writes no input files"
+            )
+        said = ", ".join(f"{key}={self.arguments[key]!r}" for key in sorted(self.arguments))
+        key = content_key(self.calculator)
+        level = f"{type(writer).__name__}({said}) by i-PI" + (f", file {key}" if key else "")
+        partner = EngineProcess(self.command, writer, Path.cwd(), self.pause)
+        return RemoteParent(partner, self.patience, None, level)
+
+
+@dataclass(frozen=True)
+class TwinParentSpec(MSONable):
+    """A parent that is served by another job of the same flow."""
+
+    parent: Spec[ParentCalculator] = field(default_factory=EmbeddedParentSpec)
+    """What that job serves."""
+    meeting: Meeting = field(default_factory=Meeting)
+    """How the two find each other."""
+    interface: str | None = None
+    """On which the learner listens, for a parent on another machine; None: as its settings say."""
+
+    def build(self) -> ParentCalculator:
+        """Get ready to meet it."""
+        said = f"{type(self.parent).__name__} of a twin job"
+        return RemoteParent(TwinPartner(self.meeting), self.meeting.patience, self.interface, said)
+
+
+def place(spec: Spec[ParentCalculator], placement: Placement) -> ParentCalculator:
+    """Build a parent where it belongs: here, or in a process of its own.
+
+    Raises
+    ------
+    ValueError
+        If there is a launcher for a parent that starts its programs itself.
+    """
+    elsewhere = isinstance(spec, TwinParentSpec | IpiParentSpec)
+    starts_programs = elsewhere or isinstance(spec, VaspParentSpec)
+    if placement.launcher and starts_programs:
+        raise ValueError(
+            f"`launcher` is {placement.launcher!r} but {type(spec).__name__} starts its engine "
+            "itself; say how in its own command (VASP: FINETUNA_FLOWS_VASP_COMMAND)"
+        )
+    if elsewhere or not placement.is_own(starts_programs):
+        return spec.build()
+    patience = Patience(meet=600.0, grace=0.0)
+    order = make_order(spec, patience)
+    partner = OwnProcess(order, placement, Path.cwd())
+    return RemoteParent(partner, patience, placement.interface, type(spec).__name__)
+
+
+def make_order(spec: Spec[ParentCalculator], patience: Patience) -> Order:
+    """What a parent's process is to do."""
+    if not isinstance(spec, MSONable):
+        raise TypeError(f"{spec!r} cannot be sent to another process; make it MSONable")
+    return Order(
+        spec=jsanitize(spec.as_dict(), strict=True),
+        meet=patience.meet,
+        idle=patience.idle,
+        grace=patience.grace,
+    )
