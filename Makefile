@@ -1,6 +1,9 @@
 # make relax   set everything up and relax a real adsorbate on a real slab
 # make test    set everything up and run lint, types, architecture contracts and tests
-# make test-slow  the tests that are left out for their length
+# make test-slow     the tests that are left out for their length
+# make test-faults   two hundred random faults of co-located runs
+# make test-slurm    what needs SLURM: make slurm-up starts a cluster on this machine, as root
+# make test-engines  what needs Quantum ESPRESSO: make engines-up installs Debian's, as root
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +12,8 @@ READY := $(VENV)/.ready
 EMBEDDED := $(VENV)/.embedded
 
 .DELETE_ON_ERROR:
-.PHONY: relax test lint types contracts pytest test-slow test-gpu benchmark clean
+.PHONY: relax test lint types contracts pytest test-slow test-faults test-gpu benchmark clean
+.PHONY: slurm-up slurm-down test-slurm engines-up test-engines
 
 relax: $(READY) $(EMBEDDED)
 	$(BIN)/python workflows/00_first_relaxation.py
@@ -31,6 +35,24 @@ pytest: $(READY) $(EMBEDDED)
 
 test-slow: $(READY) $(EMBEDDED)
 	$(BIN)/pytest -m slow
+
+test-faults: $(READY)
+	$(BIN)/pytest -m faults -s
+
+slurm-up:
+	sh tests/slurm/up.sh
+
+slurm-down:
+	sh tests/slurm/down.sh
+
+test-slurm: $(READY)
+	$(BIN)/pytest -m slurm
+
+engines-up:
+	sh tests/engines/install.sh
+
+test-engines: $(READY)
+	$(BIN)/pytest -m engines
 
 test-gpu: $(READY)
 	$(BIN)/pytest -m gpu

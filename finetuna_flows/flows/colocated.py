@@ -25,6 +25,7 @@ from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_specs, continue_from
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.flows.store_rendezvous import StoreRendezvous
+from finetuna_flows.flows.twins import refuse_one_after_the_other
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.results.build import build_service_doc
@@ -61,6 +62,7 @@ class ServeMaker(Maker):
         prev_dir
             Directory of an earlier try, whose labels are not computed again.
         """
+        refuse_one_after_the_other(self.name)
         directory = Path.cwd() / FOLDER
         if prev_dir is not None:
             directory.mkdir(exist_ok=True)
@@ -149,12 +151,3 @@ class ColocatedRelaxMaker(Maker):
             each.config.manager_config = dict(config)
             each.config.expose_store = isinstance(self.rendezvous, StoreRendezvous)
         return Flow([*jobs], output=jobs[0].output, name=self.name)
-
-
-def twin_key(job: Job) -> str | None:
-    """By which a job's twin is known; None for a job without one."""
-    maker = job.maker
-    if isinstance(maker, ServeMaker):
-        return maker.meeting.key
-    parent = getattr(maker, "parent", None)
-    return parent.meeting.key if isinstance(parent, TwinParentSpec) else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -17,9 +16,9 @@ from pymatgen.core import Structure
 from threadpoolctl import threadpool_limits
 
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.rendezvous import LEARNER_LEFT
 from finetuna_flows.colocation.specs import TwinParentSpec, place
 from finetuna_flows.errors import CheckpointError
+from finetuna_flows.flows.twins import told_to_twin
 from finetuna_flows.protocols import (
     CorrectableSurrogate,
     ParentCalculator,
@@ -144,18 +143,6 @@ def run_relaxation(
 def placement_of(maker: Maker) -> Placement:
     """Where a Maker has its halves run."""
     return getattr(maker, "placement", Placement())
-
-
-@contextmanager
-def told_to_twin(maker: Maker) -> Iterator[None]:
-    """Tell the twin that serves this job's parent, if one does, what ended this job."""
-    try:
-        yield
-    except BaseException as error:
-        parent = getattr(maker, "parent", None)
-        if isinstance(parent, TwinParentSpec):
-            parent.meeting.say_left(LEARNER_LEFT, error)
-        raise
 
 
 def fingerprints(spec: object, name: str = "") -> dict[str, str]:

@@ -16,7 +16,8 @@ from finetuna_flows.colocation.own_process import FOLDER as PARENT
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.finetuning.recipe import CHECKPOINT
 from finetuna_flows.flows.beside import BesideJob
-from finetuna_flows.flows.colocated import ServeMaker, twin_key
+from finetuna_flows.flows.colocated import ServeMaker
+from finetuna_flows.flows.twins import jobs_of, meeting_of
 from finetuna_flows.journal import rename_aside
 from finetuna_flows.parents.vasp.run import FOLDERS
 from finetuna_flows.relaxation.checkpoint import set_aside
@@ -43,12 +44,13 @@ def run_in_folders(
     left nothing goes.
     """
     store.connect()
-    jobs = [job for job, _ in get_flow(flow).iterflow()]  # type: ignore[no-untyped-call]  # untyped
-    servers = {twin_key(job): job for job in jobs if isinstance(job.maker, ServeMaker)}
+    jobs = jobs_of(flow)
+    servers = {each.maker.meeting: each for each in jobs if isinstance(each.maker, ServeMaker)}
     for job in jobs:
         if isinstance(job.maker, ServeMaker):
             continue
-        server = servers.pop(twin_key(job), None)
+        meeting = meeting_of(job.maker)
+        server = None if meeting is None else servers.pop(meeting, None)
         if server is None:
             yield from _run(job, store, root, fresh=fresh)
             continue

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobflow import Flow, Job
-from jobflow.core.flow import get_flow
 
+from finetuna_flows.colocation.specs import TwinParentSpec
+from finetuna_flows.flows.twins import jobs_of
 from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.parents.specs import VaspParentSpec
 
@@ -37,7 +38,7 @@ def update_user_potcar_settings(flow: Job | Flow, potcar_updates: Mapping[str, s
 
 def _update(flow: Job | Flow, name: str, updates: Mapping[str, Any]) -> Job | Flow:
     reached = 0
-    for job, _ in get_flow(flow, allow_external_references=True).iterflow():  # type: ignore[no-untyped-call]
+    for job in jobs_of(flow):
         place = _place(job.maker)
         if place is not None:
             keys = {f"{place}->{name}->{key}": value for key, value in updates.items()}
@@ -52,6 +53,9 @@ def _place(maker: object) -> str | None:
     """Where a Maker has its input set; None if it asks something else than VASP."""
     if isinstance(maker, VaspCgMaker):
         return "input_set_generator"
-    if isinstance(getattr(maker, "parent", None), VaspParentSpec):
+    parent = getattr(maker, "parent", None)
+    if isinstance(parent, VaspParentSpec):
         return "parent->input_set_generator"
+    if isinstance(parent, TwinParentSpec) and isinstance(parent.parent, VaspParentSpec):
+        return "parent->parent->input_set_generator"
     return None
