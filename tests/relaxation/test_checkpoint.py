@@ -17,6 +17,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finetuna_flows.encoding import decode_step, encode_step
 from finetuna_flows.errors import CheckpointError
 from finetuna_flows.geometry import Array
 from finetuna_flows.history import History
@@ -24,7 +25,6 @@ from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, Label, Prediction, Relaxation, Step
 from finetuna_flows.relaxation.checkpoint import LEDGER_NAME, Ledger, set_aside
-from finetuna_flows.encoding import decode_step, encode_step
 from finetuna_flows.relaxation.limits import Limits
 from tests.relaxation.parts import IDENTITY, METHODS, emt
 from tests.systems import oxygen_on_copper
