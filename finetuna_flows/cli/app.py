@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from finetuna_flows.cli import compare, doctor, finetune, import_, models, query, relax
+from finetuna_flows.cli import (
+    compare,
+    doctor,
+    finetune,
+    import_,
+    models,
+    query,
+    relax,
+    serve,
+)
 
 app = typer.Typer(
     name="finetuna-flows",
@@ -19,6 +28,7 @@ app = typer.Typer(
 app.command("relax")(relax.relax)
 app.command("compare")(compare.compare)
 app.command("import")(import_.import_relaxations)
+app.command("serve")(serve.serve)
 app.command("finetune")(finetune.finetune)
 app.command("models")(models.models)
 app.command("list")(query.list_relaxations)

@@ -21,6 +21,7 @@ from finetuna_flows.cli.inputs import (
 from finetuna_flows.cli.relax import print_json, print_spec
 from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
+from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.flows.compare import CompareMaker
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
@@ -37,6 +38,8 @@ def compare(
     parent: options.Parent = None,
     parent_args: options.ParentArgs = None,
     vasp_inputs: options.VaspInputs = None,
+    parent_process: options.ParentProcess = None,
+    launcher: options.Launcher = "",
     criterion: options.Criterion = None,
     optimizer: options.Optimizer = None,
     fmax: options.Fmax = None,
@@ -73,6 +76,7 @@ def compare(
             limits=Limits(max_steps, max_calls, max_time),
             tags=tuple(tag or ()),
             vasp_inputs=vasp_inputs,
+            placement=Placement(process=parent_process, launcher=launcher),
         )
         makers = words.makers(methods.split(","))
         maker = CompareMaker(makers=makers, reference=reference)

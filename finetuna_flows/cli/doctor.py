@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from pymatgen.core import SETTINGS as PYMATGEN
 from rich.console import Console
 
+from finetuna_flows.colocation.address import TcpAddress
+from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.parents.embedded import embedded_engines
 from finetuna_flows.parents.vasp.command import vasp_command
@@ -79,6 +81,7 @@ def _findings() -> Iterator[Finding]:
     yield _vasp()
     yield _potcars()
     yield _device(settings)
+    yield _colocation(settings)
     yield _store()
 
 
@@ -154,6 +157,18 @@ def _device(settings: Settings) -> Finding:
     cuda = cuda_devices()
     words = f"{settings.device}, {settings.threads} threads; CUDA: {', '.join(cuda) or 'none'}"
     return Finding("torch device", settings.device == "cpu" or bool(cuda), words)
+
+
+def _colocation(settings: Settings) -> Finding:
+    try:
+        with Listener(settings.socket_path, settings.interface) as listener:
+            hosts = [each.host for each in listener.addresses if isinstance(each, TcpAddress)]
+    except (OSError, ValueError) as error:
+        return Finding("sockets", False, str(error), True)
+    tcp = f"TCP on {hosts[0]}" if hosts else "no TCP (set FINETUNA_FLOWS_INTERFACE)"
+    where = settings.rendezvous_path.expanduser()
+    words = f"UNIX in {settings.socket_path}, {tcp}; twin jobs meet in {where}"
+    return Finding("sockets", True, words)
 
 
 def _store() -> Finding:

@@ -48,15 +48,27 @@ Parent = Annotated[
     str | None,
     typer.Option(
         help="embedded, gpaw, tblite, vasp (each with :cold, :restart or :kept), emt, "
-        "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE. [default: embedded]"
+        "ase:MODULE:CALLABLE, ase:FILE.py:CALLABLE, ipi (an engine that speaks i-PI, see "
+        "--parent-args), twin:NAME (see serve). [default: embedded]"
     ),
 ]
 ParentArgs = Annotated[
     str | None,
     typer.Option(
         help="Arguments of an ase:, gpaw or tblite parent, or of VASP's input set, as JSON: "
-        '{"user_incar_settings": {"ENCUT": 400}}.'
+        '{"user_incar_settings": {"ENCUT": 400}}; of ipi: {"command": "pw.x -in espresso.pwi '
+        '--ipi {name}:UNIX", "calculator": "MODULE:CALLABLE", "arguments": {…}}.'
     ),
+]
+ParentProcess = Annotated[
+    str | None,
+    typer.Option(
+        help="own: the parent has a process of its own; same: it shares the learner's. "
+        "[default: the settings' parent_process]"
+    ),
+]
+Launcher = Annotated[
+    str, typer.Option(help="Starts the parent's process, as in 'mpirun -n 16'; not for VASP.")
 ]
 Criterion = Annotated[
     str | None,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from finetuna_flows.calculators import load_callable
+from finetuna_flows.colocation.specs import IpiParentSpec, TwinParentSpec
+from finetuna_flows.colocation.twins import Meeting
 from finetuna_flows.finetuning.specs import (
     CurvatureSpec,
     GradientSpec,
@@ -70,11 +72,16 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
     if kind == "vasp" and rest in ("", *Continuation):
         said = {"continuation": Continuation(rest)} if rest else {}
         return VaspParentSpec(_input_set(given), **said)
+    if words == "ipi":
+        return _made("--parent-args", IpiParentSpec, given, {})
+    if kind == "twin" and rest:
+        return _made("--parent-args", TwinParentSpec, given, {"meeting": Meeting(key=rest)})
     if words == "emt":
         return AseParentSpec("ase.calculators.emt:EMT", given)
     raise ValueError(
         f"--parent is {words!r} but must be one of {', '.join(ENGINES)}, vasp (with :cold, "
-        ":restart or :kept behind it), emt, ase:MODULE:CALLABLE or ase:FILE.py:CALLABLE"
+        ":restart or :kept behind it), emt, ipi, twin:NAME, ase:MODULE:CALLABLE or "
+        "ase:FILE.py:CALLABLE"
     )
 
 

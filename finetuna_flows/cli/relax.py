@@ -24,6 +24,7 @@ from finetuna_flows.cli.inputs import (
 )
 from finetuna_flows.cli.tables import printer, relaxation_table
 from finetuna_flows.cli.words import Words
+from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.results.documents import DATA_KEYS, ComparisonDoc, RelaxationDoc
 
@@ -38,6 +39,8 @@ def relax(
     parent: options.Parent = None,
     parent_args: options.ParentArgs = None,
     vasp_inputs: options.VaspInputs = None,
+    parent_process: options.ParentProcess = None,
+    launcher: options.Launcher = "",
     criterion: options.Criterion = None,
     optimizer: options.Optimizer = None,
     fmax: options.Fmax = None,
@@ -75,6 +78,7 @@ def relax(
             limits=Limits(max_steps, max_calls, max_time),
             tags=tuple(tag or ()),
             vasp_inputs=vasp_inputs,
+            placement=Placement(process=parent_process, launcher=launcher),
         )
         (maker,) = words.makers([method])
         inputs = read_inputs(

@@ -14,6 +14,7 @@ from finetuna_flows.cli.parse import (
     parse_tuner,
     parse_vasp_inputs,
 )
+from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.finetuning.specs import (
     EnsembleTunerSpec,
     GradientSpec,
@@ -59,6 +60,8 @@ class Words:
     tags: tuple[str, ...] = ()
     vasp_inputs: Path | None = None
     """Folder whose settings VASP takes, instead of a parent with arguments."""
+    placement: Placement = field(default_factory=Placement)
+    """Which process the parent has."""
 
     def makers(self, methods: Sequence[str]) -> list[AnyRelaxMaker]:
         """The Maker of each method.
@@ -77,6 +80,7 @@ class Words:
             "fmax": fmax,
             "limits": self.limits,
             "tags": self.tags,
+            "placement": self.placement,
         }
         if self.surrogate is not None:
             fields["surrogate"] = parse_surrogate(self.surrogate, self.surrogate_args)
@@ -139,7 +143,7 @@ def make_maker(method: str, fields: Mapping[str, Any]) -> AnyRelaxMaker:
         if isinstance(said["surrogate"], EnsembleSpec):
             said["tuner"] = for_members(said["tuner"])
         return replace(maker, name=method, **said)
-    shared = {key: fields[key] for key in ("parent", "fmax", "limits", "tags")}
+    shared = {key: fields[key] for key in ("parent", "fmax", "limits", "tags", "placement")}
     if method == "warm-start":
         walker = {key: fields[key] for key in ("surrogate", "optimizer") if key in fields}
         return WarmStartMaker(name=method, **walker, **shared)

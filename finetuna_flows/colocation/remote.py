@@ -176,13 +176,15 @@ class RemoteParent:
             self._forget(ended=ended)
 
     def prepare(self, atoms: Atoms) -> None:
-        """Meet the parent and tell it which structure is labelled.
+        """Meet the parent and tell it which structure is labelled; nothing before it is entered.
 
         Raises
         ------
         ParentError, StructureError, ValueError, TypeError
             If it does not come, or cannot label this structure.
         """
+        if not self._entered:
+            return
         try:
             self._ready(atoms)
         except PeerError as exc:

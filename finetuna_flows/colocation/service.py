@@ -13,12 +13,14 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from filelock import FileLock, Timeout
 from monty.json import MontyDecoder
 from threadpoolctl import threadpool_limits
 
@@ -28,7 +30,7 @@ from finetuna_flows.colocation.connection import LOOK, Connection
 from finetuna_flows.colocation.failure import encode_failure
 from finetuna_flows.colocation.invitation import Invitation, join
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.errors import FinetunaError, PeerError
+from finetuna_flows.errors import CheckpointError, FinetunaError, PeerError
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.settings import Settings
 
@@ -37,6 +39,9 @@ logger = logging.getLogger(__name__)
 ORDER = "order.json"
 INVITATION = "invitation.json"
 """Where the learner listens; written beside the order, at once or later."""
+LOCK = ".parent.lock"
+LOCK_PATIENCE = 10.0
+"""Seconds; longer than a program has between being asked to end and being killed."""
 LOST = 4
 """Exit code where the learner was lost and the label under way had to be given up."""
 FAILED = 3
@@ -76,7 +81,8 @@ def main() -> NoReturn:
                 ranks.follow(parent)
                 sys.exit()
             try:
-                report = _serve(order, parent, directory)
+                with _locked(directory):
+                    report = _serve(order, parent, directory)
             finally:
                 ranks.tell(None)
     except Exception as error:  # the boundary of the process: it is sent on whole
@@ -84,6 +90,24 @@ def main() -> NoReturn:
         report = replace(report, failure=encode_failure(error))
     report.write(directory)
     sys.exit(FAILED if report.failure else 0)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep a folder to one parent; an earlier one that is being ended has a moment.
+
+    Raises
+    ------
+    CheckpointError
+        If another parent holds it.
+    """
+    try:
+        with FileLock(directory / LOCK, timeout=LOCK_PATIENCE):
+            yield
+    except Timeout as exc:
+        raise CheckpointError(
+            f"{directory} is in use by another parent; wait for it or choose another directory"
+        ) from exc
 
 
 def _serve(order: Order, parent: ParentCalculator, directory: Path) -> ServiceReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import time
 from dataclasses import asdict, dataclass, field
@@ -45,6 +46,12 @@ class Meeting(MSONable):
     """Where their notes are."""
     patience: Patience = field(default_factory=Patience)
     """How long each waits for the other."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+", self.key):
+            raise ValueError(
+                f"`key` is {self.key!r} but must consist of letters, digits, dots and dashes"
+            )
 
     def put(self, name: str, text: str) -> None:
         """Leave a note of this pair."""
