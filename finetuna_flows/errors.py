@@ -7,6 +7,7 @@
     │   └── ElementError    an element that the surrogate or the parent lacks
     ├── ParentError         the parent gave no usable label
     ├── PeerError           the other half of a co-located run is gone, silent, or cannot be reached
+    │   ├── AbsentError     it did not come in time
     │   └── ProtocolError   what it says is not what the protocol expects
     ├── SurrogateError      the surrogate gave no usable prediction
     ├── FineTuningError     learning from the labels failed
@@ -55,6 +56,10 @@ class PeerError(FinetunaError):
     """The other half of a co-located run is gone, silent, or cannot be reached."""
 
     retryable = True
+
+
+class AbsentError(PeerError):
+    """The other half did not come in time."""
 
 
 class ProtocolError(PeerError):

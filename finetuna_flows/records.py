@@ -253,9 +253,10 @@ class Relaxation:
     @property
     def scf_cycles(self) -> int | None:
         """Electronic iterations over all labels; None if one of them does not say."""
-        return _total(step.label.scf_cycles for step in self.labelled if step.label)
+        return total_cycles(step.label.scf_cycles for step in self.labelled if step.label)
 
 
-def _total(counts: Iterable[int | None]) -> int | None:
+def total_cycles(counts: Iterable[int | None]) -> int | None:
+    """Add the SCF cycles of labels up; None where there are none, or one does not say."""
     known = list(counts)
     return None if None in known or not known else sum(n for n in known if n is not None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ase import Atoms
 
+from finetuna_flows.colocation.specs import TwinParentSpec
 from finetuna_flows.errors import ElementError, ParentError, SurrogateError
 from finetuna_flows.flows.baselines import ParentRelaxMaker, WarmStartMaker
 from finetuna_flows.flows.compare import AnyRelaxMaker
@@ -167,6 +168,22 @@ def settings_of_parents(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]
             yield f"{maker.name}: {exc}"
 
 
+def refuse_shared_twin(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) -> None:
+    """Refuse to have one twin serve several relaxations: it ends with the first.
+
+    Raises
+    ------
+    ValueError
+        Saying how many there are.
+    """
+    met = [each for each in makers if isinstance(getattr(each, "parent", None), TwinParentSpec)]
+    if met and len(inputs) * len(makers) > 1:
+        raise ValueError(
+            f"--parent twin:NAME serves one relaxation but there are {len(inputs) * len(makers)}; "
+            "name one structure and one method, and give each its own NAME"
+        )
+
+
 def check_all_known(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) -> None:
     """Build all parts once, and refuse what does not fit before any of them works.
 
@@ -180,6 +197,7 @@ def check_all_known(inputs: Sequence[Input], makers: Sequence[AnyRelaxMaker]) ->
         If a surrogate is not there, or cannot learn in the way that was asked for; if a relaxation
         that is to be imported started elsewhere.
     """
+    refuse_shared_twin(inputs, makers)
     for maker in makers:
         if isinstance(maker, OnlineRelaxMaker | WarmStartMaker):
             check_there(maker.surrogate)

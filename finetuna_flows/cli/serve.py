@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import chdir
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,13 @@ from finetuna_flows.colocation.address import parse_address
 from finetuna_flows.colocation.client import Client
 from finetuna_flows.colocation.invitation import Invitation
 from finetuna_flows.colocation.own_process import ServiceProcess
+from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.remote import Patience
+from finetuna_flows.colocation.rendezvous import PARENT_LEFT
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.colocation.specs import make_order
-from finetuna_flows.colocation.twins import Meeting, attend
+from finetuna_flows.colocation.service import locked
+from finetuna_flows.colocation.specs import check_launcher, make_order
+from finetuna_flows.colocation.twins import Attendance, Meeting
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.structures.read import parse_source, read_structure
 
@@ -37,7 +40,9 @@ Connect = Annotated[
     str | None,
     typer.Option(help="Where a driver that speaks i-PI listens: unix:PATH or tcp:HOST:PORT."),
 ]
-Launcher = Annotated[str, typer.Option(help="Starts the parent's process, as in 'mpirun -n 16'.")]
+Launcher = Annotated[
+    str, typer.Option(help="Starts the parent's process, as in 'mpirun -n 16'; not for VASP.")
+]
 Wait = Annotated[float, typer.Option(help="Seconds until the learner must be there.")]
 Idle = Annotated[float, typer.Option(help="Seconds that it may be silent.")]
 Directory = Annotated[Path, typer.Option("--directory", "-d", help="Where labels are kept.")]
@@ -50,7 +55,7 @@ def serve(
     parent: options.Parent = "embedded",
     parent_args: options.ParentArgs = None,
     vasp_inputs: options.VaspInputs = None,
-    launcher: Launcher = "",
+    launcher: options.Launcher = "",
     wait: Wait = DEFAULT.meet,
     idle: Idle = DEFAULT.idle,
     directory: Directory = Path("runs/served"),
@@ -67,6 +72,7 @@ def serve(
             spec, _ = parse_vasp_inputs(vasp_inputs, None, parent_args)
         else:
             spec = parse_parent(parent or "embedded", parent_args)
+        directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
         patience = Patience(meet=wait, idle=idle)
         if twin is not None:
@@ -88,7 +94,14 @@ def serve(
 def _serve_twin(
     spec: Spec[ParentCalculator], meeting: Meeting, directory: Path, placement: Placement
 ) -> ServiceReport:
-    attend(ServiceProcess(make_order(spec, meeting.patience), directory, placement), meeting)
+    check_launcher(spec, placement)
+    meeting.remove(PARENT_LEFT)  # of an earlier try
+    try:
+        order = make_order(spec, meeting.patience, placement)
+        Attendance(ServiceProcess(order, directory, placement), meeting).run()
+    except BaseException as error:
+        meeting.say_left(PARENT_LEFT, error)
+        raise
     return ServiceReport.read(directory) or ServiceReport()
 
 
@@ -102,10 +115,12 @@ def _serve_driver(
         )
     atoms = read_structure(*parse_source(structure))
     atoms.set_constraint()
-    parent = spec.build()
-    with Invitation((str(parse_address(address)),), "").accept() as connection:
-        client = Client(connection, parent, directory, "", idle, atoms)
-        with client.entered:
-            client.serve()
-        client.finish()
+    invitation = Invitation((str(parse_address(address)),), "")
+    with chdir(directory), locked(directory), invitation.accept() as connection:
+        client = Client(connection, spec.build(), directory, "", idle, atoms)
+        try:
+            with client.entered:
+                client.serve()
+        finally:
+            client.finish()
     return client.report

@@ -25,10 +25,16 @@ from finetuna_flows.colocation.structure import decode_structure
 from finetuna_flows.errors import FinetunaError, ProtocolError
 from finetuna_flows.geometry import moved
 from finetuna_flows.protocols import ParentCalculator, PreparingParent, RestingParent
-from finetuna_flows.records import Label
+from finetuna_flows.records import Label, total_cycles
 from finetuna_flows.structures.validate import check_elements
 
 logger = logging.getLogger(__name__)
+
+WORDS_OF_STRANGERS = (ipi.STATUS, ipi.INIT)
+WORDS = (*WORDS_OF_STRANGERS, ipi.POSDATA, ipi.GETFORCE, ipi.REST, ipi.EXIT)
+FIRST_WORDS = 30.0
+"""Seconds for each word of a learner before it has introduced itself: an address may be an earlier
+try's, and somebody else be there by now."""
 
 
 @dataclass
@@ -90,6 +96,11 @@ class Client:
         """Whether the parent has got ready for the learner's structure."""
         return self._kept is not None
 
+    @property
+    def is_with_stranger(self) -> bool:
+        """Whether the other side has to prove still that it is the run's learner."""
+        return bool(self.token) and not self._proven
+
     def finish(self) -> None:
         """Close the books, when the parent has ended."""
         if self._kept is not None:
@@ -97,7 +108,7 @@ class Client:
         self.report = replace(
             self.report,
             level=self.parent.level if self._kept is not None else "",
-            scf_cycles=_total(self._cycles),
+            scf_cycles=total_cycles(self._cycles),
             paused_time=getattr(self.parent, "paused_time", 0.0),
         )
 
@@ -109,8 +120,10 @@ class Client:
 
     def _answer_next(self) -> bool:
         started = time.perf_counter()
+        begins = bool(self.token) and not self.is_introduced
         word = self.connection.receive_word(
-            ipi.STATUS, ipi.INIT, ipi.POSDATA, ipi.GETFORCE, ipi.REST, ipi.EXIT, patience=self.idle
+            *(WORDS_OF_STRANGERS if self.is_with_stranger else WORDS),
+            patience=min(self.idle, FIRST_WORDS) if begins else self.idle,
         )
         waited = time.perf_counter() - started
         self.report = replace(self.report, waiting_time=self.report.waiting_time + waited)
@@ -142,11 +155,12 @@ class Client:
         self._ours = said is not None
         if self.token and not self._proven:
             self._check_proof(said or {})
+        atoms = self.atoms
         if said is not None:
-            self.atoms = decode_structure(said["structure"])
-            self.atoms.set_cell(said["cell"])
+            atoms = decode_structure(said["structure"])
+            atoms.set_cell(said["cell"])
         try:
-            answer = self._prepare()
+            answer = self._prepare(atoms)
         except (FinetunaError, ValueError, TypeError) as exc:
             if not self._ours:
                 raise
@@ -159,6 +173,8 @@ class Client:
             raise ProtocolError(
                 f"{self.connection.peer} asks for the token of its run, but none was given"
             )
+        if not theirs.isascii():
+            raise ProtocolError(f"{self.connection.peer} challenges with {theirs[:60]!r}")
         self._challenge, self._theirs = new_token(), theirs
         proof = prove(self.token, "parent", theirs, self._challenge)
         self._send_ours(ipi.PROOF, {"proof": proof, "challenge": self._challenge})
@@ -171,23 +187,22 @@ class Client:
             raise ProtocolError(f"{self.connection.peer} does not know the token of this run")
         self._proven = True
 
-    def _prepare(self) -> ipi.Json:
-        """Get ready for the structure; what the parent says of itself."""
-        if self.atoms is None:
+    def _prepare(self, atoms: Atoms | None) -> ipi.Json:
+        """Get ready for a structure; what the parent says of itself."""
+        if atoms is None:
             raise ValueError(
                 f"{self.connection.peer} does not say which structure it is about; name it"
             )
         parent = self.parent
-        check_elements(
-            self.atoms, None, parent.elements, surrogate_name="", parent_name=parent.level
-        )
+        check_elements(atoms, None, parent.elements, surrogate_name="", parent_name=parent.level)
         if isinstance(parent, PreparingParent):
-            parent.prepare(self.atoms)
+            parent.prepare(atoms)
         if self._kept is None:
             self.entered.enter_context(parent)
         else:
             self._kept.close()
-        self._kept = KeptLabels(self.directory, parent.level, self.atoms)
+        self.atoms = atoms
+        self._kept = KeptLabels(self.directory, parent.level, atoms)
         return {
             "level": parent.level,
             "settings": parent.settings if isinstance(parent, PreparingParent) else "",
@@ -200,7 +215,7 @@ class Client:
         cell = ipi.read_cell(self.connection.receive(9 * ipi.FLOAT.itemsize))
         self.connection.receive(9 * ipi.FLOAT.itemsize)
         if self._kept is None:
-            self._prepare()  # a driver that sends no INIT
+            self._prepare(self.atoms)  # a driver that sends no INIT
         known = None if self.atoms is None else len(self.atoms)
         count = self.connection.receive_count("atoms", ipi.ATOMS_LIMIT, exactly=known)
         positions = ipi.read_positions(self.connection.receive(3 * count * ipi.FLOAT.itemsize))
@@ -268,8 +283,3 @@ class Client:
     def _send_ours(self, word: str, content: ipi.Json) -> None:
         said = json.dumps({ipi.KEY: ipi.VERSION, **content})
         self.connection.send(ipi.word(word), ipi.text(said))
-
-
-def _total(counts: list[int | None]) -> int | None:
-    known = [each for each in counts if each is not None]
-    return None if len(known) < len(counts) or not counts else sum(known)

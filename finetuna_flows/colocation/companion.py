@@ -13,6 +13,10 @@ from finetuna_flows.processes.guarded import Guarded
 from finetuna_flows.processes.pause import Pause
 from finetuna_flows.processes.ranks import VARIABLE, Ranks, RanksError
 
+RUN = (
+    "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); import runpy; "
+    "runpy.run_module(sys.argv[2], run_name='__main__', alter_sys=True)"
+)
 SHOWN = 6
 """Lines of output in a message."""
 
@@ -119,6 +123,10 @@ class Companion:
         self._program.stop()
 
 
-def python_path() -> dict[str, str]:
-    """Lets another Python find what this one finds."""
-    return {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+def module(name: str) -> list[str]:
+    """The words that run a module by this Python, which finds what this process finds.
+
+    PYTHONPATH would reach the programs below it too, whose Python may be another one.
+    """
+    path = os.pathsep.join(each for each in sys.path if each)
+    return [sys.executable, "-c", RUN, path, name]

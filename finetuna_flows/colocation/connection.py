@@ -21,6 +21,8 @@ SEND_PATIENCE = 60.0
 """Seconds until the peer must have taken a message."""
 REST_OF_MESSAGE = 60.0
 """Seconds until the rest of a message must be there once it has begun."""
+UNACKNOWLEDGED = 30_000
+"""Milliseconds that what was sent may stay unacknowledged: keepalive does not look then."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 """Seconds of silence before the kernel asks whether the other machine is there, seconds between
 such questions, and how many may stay unanswered."""
@@ -49,6 +51,7 @@ class Connection:
         if connected.family == socket.AF_INET:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
             for option, value in KEEPALIVE:
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
@@ -61,6 +64,11 @@ class Connection:
     def fileno(self) -> int:
         """Of the socket, for those who wait for several."""
         return self._socket.fileno()
+
+    def hang_up(self) -> None:
+        """End what another thread may be waiting for here."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the peer read the end."""
@@ -95,7 +103,7 @@ class Connection:
                     raise PeerError(
                         f"{self.peer} did not take a message within {patience:g} s"
                     ) from exc
-                select.select((), (self._socket,), (), left)
+                _wait_for(self._socket, select.POLLOUT, left)
             except OSError as exc:
                 raise self._gone(exc) from exc
 
@@ -185,9 +193,15 @@ class Connection:
         left = deadline - time.monotonic()
         if left <= 0:
             raise PeerError(f"{self.peer} was silent for {patience:g} s ({got} came)")
-        with contextlib.suppress(InterruptedError):
-            select.select((self._socket,), (), (), min(left, LOOK))
+        _wait_for(self._socket, select.POLLIN, min(left, LOOK))
 
     def _gone(self, cause: OSError | None) -> PeerError:
         words = f": {cause.strerror or cause}" if cause else ""
         return PeerError(f"{self.peer} closed the connection{words}")
+
+
+def _wait_for(connected: socket.socket, event: int, patience: float) -> None:
+    """Wait until something can be done; select(2) knows the first 1024 descriptors only."""
+    poll = select.poll()
+    poll.register(connected, event)
+    poll.poll(1000 * patience)

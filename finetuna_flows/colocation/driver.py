@@ -46,6 +46,8 @@ class Driver:
     """Whether it speaks our dialect."""
     proof: ipi.Json = field(default_factory=dict)
     """What this side has to prove still."""
+    is_in_step: bool = True
+    """Whether both sides agree on what comes next; false in the middle of an exchange."""
     _known: ipi.Json | None = None
 
     @classmethod
@@ -99,10 +101,12 @@ class Driver:
         said = ipi.ours(
             structure=encode_structure(atoms), cell=np.asarray(atoms.cell).tolist(), **self.proof
         )
+        self._known, self.is_in_step = None, False
         self.connection.send(ipi.word(ipi.INIT), ipi.integer(0), ipi.text(said))
         self.proof = {}
         self.connection.receive_word(ipi.PARENT, patience=patience, watch=watch)
         answered = self.connection.receive_ours()
+        self.is_in_step = True
         check_failure(answered)
         self._known = known
         elements = answered.get("elements")
@@ -135,6 +139,7 @@ class Driver:
         started = time.perf_counter()
         connection, count = self.connection, len(atoms)
         geometry = ipi.geometry(np.asarray(atoms.cell), atoms.positions)
+        self.is_in_step = False
         self._see_ready(patience, watch)
         connection.send(ipi.word(ipi.POSDATA), geometry, ipi.word(ipi.STATUS))
         connection.receive_word(ipi.HAVEDATA, patience=patience, watch=watch)
@@ -146,6 +151,7 @@ class Driver:
         connection.receive(LABEL_BYTES)
         extras = ipi.read_ours(connection.receive_text()) or {}
         elapsed = time.perf_counter() - started
+        self.is_in_step = True
         check_failure(extras)
         try:
             return Label(
@@ -167,9 +173,12 @@ class Driver:
         PeerError, ParentError
             If it is gone, or cannot and must.
         """
+        self.is_in_step = False
         self.connection.send(ipi.word(ipi.REST))
         self.connection.receive_word(ipi.RESTED, patience=patience, watch=watch)
-        check_failure(self.connection.receive_ours())
+        said = self.connection.receive_ours()
+        self.is_in_step = True
+        check_failure(said)
 
     def end(self, patience: float, watch: Watch) -> ipi.Json:
         """Say that nothing more is asked; what a parent of ours reports of its work.

@@ -56,6 +56,11 @@ class EngineProcess:
         """Seconds that its ranks were stopped."""
         return self._paused + (self._engine.paused_time if self._engine else 0.0)
 
+    @property
+    def folder(self) -> Path:
+        """Where engines look, whatever the settings say."""
+        return Path(FIRST_FOLDER)
+
     def come(self, listener: Listener, _: str, atoms: Atoms) -> None:
         """Write its input files in a new folder and start it there.
 
@@ -67,7 +72,7 @@ class EngineProcess:
         folder = self._new_folder()
         _write_inputs(self._writer, atoms, folder)
         self._engine = Companion(
-            shlex.split(self._command.format(name=listener.name)),
+            shlex.split(self._command.replace("{name}", listener.name)),
             folder,
             log=LOG,
             environment=Seat().variables_of_program(),
@@ -80,12 +85,12 @@ class EngineProcess:
         return Driver.admit_foreign(newcomer)
 
     def watch(self) -> None:
-        """Raise PeerError if it has ended; a program that is not there is no use to try again.
+        """Find out whether it lives.
 
         Raises
         ------
-        PeerError, ParentError
-            With its last words.
+        PeerError
+            With its last words, if it has ended.
         """
         engine = self._engine
         if engine is None or engine.exit_code is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ase.calculators.espresso import Espresso, EspressoProfile
 
@@ -27,7 +27,7 @@ def espresso(
     pseudopotentials
         File by chemical symbol.
     input_data
-        Namelist entries of pw.x; ``ecutwfc`` (Ry) at least.
+        Namelist entries of pw.x, by namelist or not; ``ecutwfc`` (Ry) at least.
     kpts
         Monkhorst-Pack grid; None: Γ.
 
@@ -36,6 +36,7 @@ def espresso(
     ValueError
         If an entry contradicts a label.
     """
+    input_data = dict(_entries(input_data))
     for key, value in NEEDED.items():
         said = input_data.get(key, value)
         if said != value:
@@ -48,3 +49,12 @@ def espresso(
         input_data={**DEFAULTS, **input_data, **NEEDED},
         kpts=kpts,
     )
+
+
+def _entries(said: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Those of all namelists, if they are sorted into such."""
+    for key, value in said.items():
+        if isinstance(value, Mapping):
+            yield from _entries(value)
+        else:
+            yield key.lower(), value

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from finetuna_flows.colocation.ipi import Json
-from finetuna_flows.errors import CheckpointError, ElementError, ParentError, StructureError
+from finetuna_flows.errors import (
+    AbsentError,
+    CheckpointError,
+    ElementError,
+    ParentError,
+    PeerError,
+    ProtocolError,
+    StructureError,
+)
 
 KINDS = {
     kind.__name__: kind
-    for kind in (ElementError, StructureError, CheckpointError, ValueError, TypeError)
+    for kind in (
+        AbsentError,
+        CheckpointError,
+        ElementError,
+        PeerError,
+        ProtocolError,
+        StructureError,
+        TypeError,
+        ValueError,
+    )
 }
 """Raised as what they are; everything else is the parent's failure."""
 
@@ -15,7 +32,7 @@ KINDS = {
 def encode_failure(error: BaseException) -> Json:
     """Keep its kind and its words."""
     words = str(error) or type(error).__name__
-    if not isinstance(error, ParentError | tuple(KINDS.values())):
+    if not isinstance(error, (ParentError, *KINDS.values())):
         words = f"{type(error).__name__}: {words}"
     return {
         "error": words,
@@ -29,7 +46,7 @@ def check_failure(said: Json) -> None:
 
     Raises
     ------
-    ParentError, ElementError, StructureError, CheckpointError, ValueError, TypeError
+    ParentError, PeerError, ElementError, StructureError, CheckpointError, ValueError, TypeError
         As it was raised there.
     """
     if "error" not in said:

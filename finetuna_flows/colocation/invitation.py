@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finetuna_flows.colocation.address import parse_address
 from finetuna_flows.colocation.connection import Connection
-from finetuna_flows.errors import PeerError
+from finetuna_flows.errors import AbsentError, PeerError
 
 CONNECT_PATIENCE = 10.0
 """Seconds for one address."""
@@ -117,5 +117,5 @@ def join(
             except PeerError as exc:
                 reason = str(exc)
         if time.monotonic() > deadline:
-            raise PeerError(f"the learner did not come within {patience:g} s: {reason}")
+            raise AbsentError(f"the learner did not come within {round(patience, 1):g} s: {reason}")
         time.sleep(min(look, max(0.0, deadline - time.monotonic())))

@@ -87,7 +87,7 @@ def read_ours(content: bytes) -> Json | None:
     """
     try:
         read = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(read, dict) or KEY not in read:
         return None

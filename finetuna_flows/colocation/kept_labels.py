@@ -49,7 +49,7 @@ class KeptLabels:
             self._journal.append(of)
 
     def find(self, atoms: Atoms) -> Label | None:
-        """The answer that was given at this geometry already; None if there is none."""
+        """The answer that an earlier try gave at this geometry; None if there is none."""
         for record in self._known:
             known: dict[str, Any] = record
             same_cell = np.allclose(known["cell"], atoms.cell, rtol=0, atol=SAME_GEOMETRY)
@@ -74,7 +74,6 @@ class KeptLabels:
             "label": encode_label(label),
         }
         self._journal.append(record)
-        self._known.append(record)
 
     def close(self) -> None:
         """Close the file."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
+import selectors
 import shutil
 import socket
 import struct
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from finetuna_flows.colocation import ipi
 from finetuna_flows.colocation.address import (
@@ -24,7 +25,7 @@ from finetuna_flows.colocation.address import (
     interface_address,
 )
 from finetuna_flows.colocation.connection import LOOK, Connection, Watch, nobody_watches
-from finetuna_flows.errors import PeerError
+from finetuna_flows.errors import AbsentError, PeerError
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,10 @@ PREFIX = "ipi_"
 """Engines that speak i-PI put it before the name of a UNIX socket, and ``/tmp/`` before that."""
 SOCKET = "socket"
 BACKLOG = 16
-CANDIDATES = 32
-"""Connections that may be undecided at once; the oldest gives way."""
+UNDECIDED = 32
+"""Connections that may be looked at at once; the oldest gives way."""
 FIRST_WORD = 10.0
-"""Seconds until a newcomer must have said its first word."""
+"""Seconds until a newcomer must have taken the first word."""
 CREDENTIALS = struct.Struct("3i")
 """Process, user and group of a UNIX socket's peer: unix(7)."""
 
@@ -96,37 +97,42 @@ class Listener:
     ) -> T:
         """Wait for the one newcomer that `admit` takes, and return what that makes of it.
 
-        A newcomer is asked for its ``STATUS`` and shown to `admit` when it has said something.
+        A newcomer is asked for its ``STATUS`` and shown to `admit`, each in a thread of its own;
         `admit` raises PeerError for one that is not the parent.
 
         Raises
         ------
-        PeerError
+        AbsentError, PeerError
             If none comes in time, or `watch` knows that none will.
         """
-        candidates: dict[int, tuple[Connection, float]] = {}
+        newcomers: list[_Newcomer[T]] = []
         deadline = time.monotonic() + patience
+        wake, woken = socket.socketpair()
         try:
             while True:
                 watch()
-                now = time.monotonic()
-                if now > deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     where = " or ".join(map(str, self.addresses))
-                    raise PeerError(f"the {awaited} did not come to {where} within {patience:g} s")
-                self._turn_silent_away(candidates, now)
-                listening = {each.fileno(): each for each in self._listening}
-                wait = min(LOOK, max(0.0, deadline - now))
-                ready, _, _ = select.select([*listening, *candidates], (), (), wait)
-                for number in ready:
-                    if number in listening:
-                        self._accept(listening[number], candidates)
-                    elif number in candidates:
-                        connection, _ = candidates.pop(number)
-                        with _closed_unless_admitted(connection):
-                            return admit(connection)
+                    raise AbsentError(
+                        f"the {awaited} did not come to {where} within {patience:g} s"
+                    )
+                for each in _readable([*self._listening, woken], min(LOOK, left)):
+                    if each is woken:
+                        woken.recv(1)
+                    elif (connection := self._accept(each)) is not None:
+                        newcomers.append(_Newcomer(connection, admit, wake))
+                for newcomer in [each for each in newcomers if each.is_judged]:
+                    newcomers.remove(newcomer)
+                    if newcomer.is_admitted():
+                        return newcomer.found()
+                while len(newcomers) > UNDECIDED:
+                    newcomers.pop(0).turn_away()
         finally:
-            for connection, _ in candidates.values():
-                connection.close()
+            for newcomer in newcomers:
+                newcomer.turn_away()
+            wake.close()
+            woken.close()
 
     def _bind(self, host: str | None) -> tuple[Address, ...]:
         path = self._folder / SOCKET
@@ -138,7 +144,10 @@ class Listener:
         self._listen(socket.AF_UNIX, str(path))
         if host is None:
             return (UnixAddress(str(path)),)
-        port = self._listen(socket.AF_INET, (host, 0)).getsockname()[1]
+        try:
+            port = self._listen(socket.AF_INET, (host, 0)).getsockname()[1]
+        except OSError as exc:
+            raise ValueError(f"interface is at {host}, which is not here: {exc.strerror}") from exc
         return UnixAddress(str(path)), TcpAddress(host, port)
 
     def _listen(self, family: int, where: str | tuple[str, int]) -> socket.socket:
@@ -149,48 +158,76 @@ class Listener:
         listening.setblocking(False)
         return listening
 
-    def _accept(
-        self, listening: socket.socket, candidates: dict[int, tuple[Connection, float]]
-    ) -> None:
+    def _accept(self, listening: socket.socket) -> Connection | None:
+        """The next connection; None if it has gone again, or is another user's."""
         try:
             accepted, where = listening.accept()
-        except OSError:  # it has gone again
-            return
+        except OSError:
+            return None
         newcomer = Connection(accepted, "a newcomer" if not where else f"{where[0]}:{where[1]}")
         if listening.family == socket.AF_UNIX and not _is_allowed(accepted):
             logger.warning("another user's process connected and is turned away")
             newcomer.close()
-            return
-        if len(candidates) >= CANDIDATES:
-            oldest = next(iter(candidates))
-            candidates.pop(oldest)[0].close()
-        with contextlib.suppress(PeerError):
-            newcomer.send(ipi.word(ipi.STATUS), patience=1.0)
-            candidates[newcomer.fileno()] = newcomer, time.monotonic() + FIRST_WORD
-            return
-        newcomer.close()
+            return None
+        return newcomer
 
-    def _turn_silent_away(
-        self, candidates: dict[int, tuple[Connection, float]], now: float
+
+class _Newcomer(Generic[T]):
+    """Somebody who has connected and is judged in a thread, so that none holds up another."""
+
+    def __init__(
+        self, connection: Connection, admit: Callable[[Connection], T], wake: socket.socket
     ) -> None:
-        for number, (connection, until) in list(candidates.items()):
-            if now > until:
-                logger.warning("%s connected, said nothing and is turned away", connection.peer)
-                connection.close()
-                del candidates[number]
+        self._connection = connection
+        self._admit = admit
+        self._wake = wake
+        self._found: list[T] = []
+        self._refusal: Exception | None = None
+        self._thread = threading.Thread(target=self._judge, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether `admit` has come to an end."""
+        return not self._thread.is_alive()
+
+    def is_admitted(self) -> bool:
+        """Whether it is the parent; raises what else `admit` raised than PeerError."""
+        if self._found:
+            return True
+        self._connection.close()
+        if not isinstance(self._refusal, PeerError):
+            raise self._refusal or AssertionError("judged without a judgement")
+        logger.warning("a connection was turned away: %s", self._refusal)
+        return False
+
+    def found(self) -> T:
+        """What `admit` made of it."""
+        return self._found[0]
+
+    def turn_away(self) -> None:
+        """End the connection, and with it the judgement."""
+        self._connection.hang_up()
+        self._thread.join()
+        self._connection.close()
+
+    def _judge(self) -> None:
+        try:
+            self._connection.send(ipi.word(ipi.STATUS), patience=FIRST_WORD)
+            self._found.append(self._admit(self._connection))
+        except Exception as exc:  # noqa: BLE001 - it is raised where it is waited for
+            self._refusal = exc
+        with contextlib.suppress(OSError):
+            self._wake.send(b"!")
 
 
-@contextlib.contextmanager
-def _closed_unless_admitted(connection: Connection) -> Iterator[None]:
-    """Turn a newcomer away that is not the parent."""
-    try:
-        yield
-    except PeerError as exc:
-        connection.close()
-        logger.warning("a connection was turned away: %s", exc)
-    except BaseException:
-        connection.close()
-        raise
+def _readable(sockets: Sequence[socket.socket], patience: float) -> list[socket.socket]:
+    with selectors.DefaultSelector() as selector:
+        for each in sockets:
+            selector.register(each, selectors.EVENT_READ)
+        return [
+            each for key, _ in selector.select(patience) for each in sockets if each is key.fileobj
+        ]
 
 
 def _is_allowed(accepted: socket.socket) -> bool:

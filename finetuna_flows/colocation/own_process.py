@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 
 from ase import Atoms
 
-from finetuna_flows.colocation.companion import Companion, python_path
+from finetuna_flows.colocation.companion import Companion, module
 from finetuna_flows.colocation.connection import Connection
 from finetuna_flows.colocation.driver import Driver
 from finetuna_flows.colocation.failure import check_failure
@@ -16,8 +16,11 @@ from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.colocation.report import NAME as REPORT
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.colocation.service import INVITATION, Order
+from finetuna_flows.colocation.service import INVITATION, Order, locked
 from finetuna_flows.errors import PeerError
+from finetuna_flows.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "parent"
 """Of the parent's process, in the folder of the job."""
@@ -38,19 +41,25 @@ class ServiceProcess:
         Its folder; made where it is missing. VASP's folders and the labels are there.
     placement
         How it is started.
+
+    Raises
+    ------
+    CheckpointError
+        If another parent is using the folder.
     """
 
     def __init__(self, order: Order, directory: Path, placement: Placement) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / REPORT).unlink(missing_ok=True)
-        (directory / INVITATION).unlink(missing_ok=True)
-        order.write(directory)
+        with locked(directory):  # no other parent runs here whose files these would be
+            (directory / REPORT).unlink(missing_ok=True)
+            (directory / INVITATION).unlink(missing_ok=True)
+            order.write(directory)
         self.companion = Companion(
-            placement.command([sys.executable, "-m", SERVICE]),
+            placement.command(module(SERVICE)),
             directory,
             log=LOG,
-            environment={**python_path(), **placement.parent.variables_of_program()},
+            environment=placement.parent.variables_of_program(),
             pause=placement.pause if placement.launcher else "no",
             name="the parent's process",
         )
@@ -116,6 +125,11 @@ class OwnProcess:
         now = self._service.companion.paused_time if self._service else 0.0
         return self._paused + now
 
+    @property
+    def folder(self) -> Path:
+        """As the settings say."""
+        return Settings().socket_path
+
     def come(self, listener: Listener, token: str, _: Atoms) -> None:
         """Start the process and tell it where to come to."""
         self._service = ServiceProcess(self._order, self._directory, self._placement)
@@ -151,3 +165,5 @@ class OwnProcess:
         finally:
             service.end(END_PATIENCE if ended else 0.0)
             self._paused += service.companion.paused_time
+        if self._paused:
+            logger.info("%s was paused for %.1f s", self.name, self._paused)

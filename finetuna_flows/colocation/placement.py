@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from monty.json import MSONable
 
+from finetuna_flows.colocation.patience import Patience
+from finetuna_flows.processes.seat import environment_for_programs, seated
 from finetuna_flows.settings import PREFIX, Settings
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+OWN_THREADS = f"{PREFIX}THREADS"
 GPUS = "CUDA_VISIBLE_DEVICES"
 PIN = (
-    "import os, sys; "
-    "os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); "
+    "import os, sys; wanted = set(map(int, sys.argv[1].split(','))); "
+    "os.sched_setaffinity(0, wanted); got = os.sched_getaffinity(0); "
+    "got == wanted or sys.exit(f'`cores` is {sys.argv[1]} but of these the job has {got}'); "
     "os.execvp(sys.argv[2], sys.argv[2:])"
 )
 """Holds to some cores and becomes another program."""
@@ -30,8 +34,8 @@ class Seat(MSONable):
     cores: str | None = None
     """Numbers of logical processors, as in ``0-3,8``."""
     threads: int | None = None
-    """Of torch, OpenMP and the linear algebra. None: as the environment says (OMP_NUM_THREADS),
-    else as the settings do."""
+    """Of torch, OpenMP and the linear algebra. None: as the settings say (``threads``); programs
+    that are started keep what the environment says (OMP_NUM_THREADS)."""
     gpus: str | None = None
     """Numbers of the GPUs that it sees (CUDA_VISIBLE_DEVICES); an empty string for none."""
     device: str | None = None
@@ -56,17 +60,18 @@ class Seat(MSONable):
             return frozenset()
         found: set[int] = set()
         for part in self.cores.split(","):
-            first, _, last = part.strip().partition("-")
-            if not first.isdecimal() or (last and not last.isdecimal()):
+            first, to, last = part.strip().partition("-")
+            last = last if to else first
+            if not (first.isdecimal() and last.isdecimal()) or int(first) > int(last):
                 raise ValueError(f"`cores` is {self.cores!r} but must be like 0-3,8")
-            found |= set(range(int(first), int(last or first) + 1))
+            found |= set(range(int(first), int(last) + 1))
         return frozenset(found)
 
     def variables(self) -> dict[str, str]:
         """What was said, as the environment of a process."""
         said: dict[str, str] = {}
         if self.threads is not None:
-            said |= dict.fromkeys((*THREADS, f"{PREFIX}THREADS"), str(self.threads))
+            said |= dict.fromkeys((*THREADS, OWN_THREADS), str(self.threads))
         if self.gpus is not None:
             said[GPUS] = self.gpus
         if self.device is not None:
@@ -75,8 +80,10 @@ class Seat(MSONable):
 
     def variables_of_program(self) -> dict[str, str]:
         """The same for a program that is started: threads are limited in any case."""
-        default = str(Settings().threads)
-        return {name: default for name in THREADS if name not in os.environ} | self.variables()
+        there = environment_for_programs()
+        seats_own = os.environ.get(OWN_THREADS) != there.get(OWN_THREADS)
+        default = there.get(OWN_THREADS, "1") if seats_own else str(Settings().threads)
+        return {name: default for name in THREADS if name not in there} | self.variables()
 
     def pinned(self, command: Sequence[str]) -> list[str]:
         """A command that stays on the cores of this seat, with all that it starts."""
@@ -100,15 +107,8 @@ class Seat(MSONable):
                 f"`cores` is {self.cores} but this job may use {_ranges(allowed)}; ask the queue "
                 "for more, or name those"
             )
-        before = {name: os.environ.get(name) for name in self.variables()}
-        os.environ.update(self.variables())
-        if self.core_set:
-            os.sched_setaffinity(0, self.core_set)
-        try:
+        with seated(self.core_set, self.variables()):
             yield
-        finally:
-            os.sched_setaffinity(0, allowed)
-            _restore(before)
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ class Placement(MSONable):
     """Of the surrogate and its tuner."""
     parent: Seat = field(default_factory=Seat)
     """Of the parent's process."""
+    patience: Patience = field(default_factory=lambda: Patience(meet=600.0, grace=0.0))
+    """How long learner and parent wait for each other; twin jobs have one of their own."""
 
     def __post_init__(self) -> None:
         if self.process not in (None, "own", "same"):
@@ -143,6 +145,11 @@ class Placement(MSONable):
             raise ValueError(
                 f"cores {_ranges(shared)} are given to both learner and parent, which would fight "
                 "for them; divide them"
+            )
+        if self.parent.core_set and shlex.split(self.launcher)[:1] == ["srun"]:
+            raise ValueError(
+                f"`parent.cores` is {self.parent.cores} but srun has its tasks started by SLURM, "
+                "which that does not reach; say --cpu-bind in `launcher`"
             )
         if self.process == "same" and (self.launcher or self.parent != Seat()):
             raise ValueError(
@@ -170,11 +177,3 @@ class Placement(MSONable):
 
 def _ranges(numbers: Iterable[int]) -> str:
     return ",".join(map(str, sorted(numbers)))
-
-
-def _restore(before: Mapping[str, str | None]) -> None:
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

@@ -10,7 +10,6 @@ import hmac
 import secrets
 
 BYTES = 32
-ROLES = ("parent", "learner")
 
 
 def new_token() -> str:
@@ -26,6 +25,8 @@ def prove(token: str, role: str, theirs: str, mine: str) -> str:
 
 def is_proven(proof: object, token: str, role: str, mine: str, theirs: object) -> bool:
     """Whether the other side, in its role, answered the challenge `mine`."""
-    if not isinstance(proof, str) or not isinstance(theirs, str) or not proof.isascii():
+    if not isinstance(proof, str) or not isinstance(theirs, str):
+        return False
+    if not (proof.isascii() and theirs.isascii()):
         return False
     return hmac.compare_digest(proof, prove(token, role, mine, theirs))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
+from importlib import import_module
 
 from ase import Atoms
 from ase.parallel import broadcast, world
@@ -26,6 +28,9 @@ def is_first() -> bool:
         If a launcher has started several that do not know of each other.
     """
     launched = max((int(os.environ.get(name) or 1) for name in SIZES), default=1)
+    if launched > 1:
+        with suppress(ImportError):
+            import_module("mpi4py.MPI")  # by this ASE knows that there are several
     if launched > 1 and world.size == 1:
         raise ParentError(
             f"the launcher started {launched} processes but ASE sees one, so each would compute "
@@ -46,5 +51,5 @@ def follow(parent: ParentCalculator) -> None:
         while (atoms := broadcast(None)) is not None:
             try:
                 parent.label(atoms)
-            except FinetunaError:
+            except (FinetunaError, ValueError, TypeError):
                 logger.exception("rank %d has no label", world.rank)  # rank 0 says so

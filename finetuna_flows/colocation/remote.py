@@ -4,97 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from ase import Atoms
-from monty.json import MSONable
 
-from finetuna_flows.colocation.connection import Connection
 from finetuna_flows.colocation.driver import Driver, Introduced
 from finetuna_flows.colocation.listener import Listener
+from finetuna_flows.colocation.partner import Partner
+from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.proof import new_token
-from finetuna_flows.errors import ParentError, PeerError
+from finetuna_flows.errors import ParentError, PeerError, ProtocolError
 from finetuna_flows.records import Label
-from finetuna_flows.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 CAUSE_PATIENCE = 2.0
 """Seconds in which a program that closed its connection also ends, and says why."""
-
-
-@dataclass(frozen=True)
-class Patience(MSONable):
-    """Seconds that each half waits for the other; infinity is allowed."""
-
-    meet: float = 3600.0
-    """Until the other half must be there. Twins may stand in two queues."""
-    label: float = 86400.0
-    """For one label; a day. A machine that is lost shows after half a minute, whatever this is."""
-    idle: float = 86400.0
-    """For the next geometry, while the surrogate learns and walks."""
-    close: float = 300.0
-    """For the parent to end: VASP writes its files then."""
-    grace: float = 600.0
-    """For the label under way to end when the learner is lost, so that it is on disk for the next
-    try; then it is given up."""
-
-    def __post_init__(self) -> None:
-        for name in ("meet", "label", "idle", "close", "grace"):
-            value = getattr(self, name)
-            if not value >= 0 or (name != "grace" and value == 0):
-                raise ValueError(f"`{name}` is {value} s but must be positive")
-
-
-class Partner(Protocol):
-    """How the parent is brought to the learner, and what is known of it besides its words."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        ...
-
-    @property
-    def restarts(self) -> int:
-        """How often it is called again for a label where it is lost."""
-        ...
-
-    @property
-    def paused_time(self) -> float:
-        """Seconds that its ranks have been stopped from this side."""
-        ...
-
-    def come(self, listener: Listener, token: str, atoms: Atoms) -> None:
-        """Start it, or let it know; `atoms` for those who need to know them to start."""
-        ...
-
-    def admit(self, newcomer: Connection, token: str) -> Driver:
-        """Make the driver of a newcomer, if it is the parent.
-
-        Raises
-        ------
-        PeerError, ProtocolError
-            If it is not.
-        """
-        ...
-
-    def watch(self) -> None:
-        """Raise what is known to have ended it."""
-        ...
-
-    def rest(self) -> None:
-        """Stop what would poll on processors of the learner's."""
-        ...
-
-    def resume(self) -> None:
-        """Let it go on."""
-        ...
-
-    def leave(self, *, ended: bool) -> None:
-        """See that nothing is left of it here; `ended`: it was told, and has ended by itself."""
-        ...
 
 
 class RemoteParent:
@@ -107,7 +34,7 @@ class RemoteParent:
     patience
         How long it may take for what.
     interface
-        On which TCP is listened to as well; None: as the settings say.
+        On which TCP is listened to as well; None: on none.
     said
         Of its level of theory, before it has come.
     """
@@ -121,9 +48,10 @@ class RemoteParent:
     ) -> None:
         self._partner = partner
         self._patience = patience
-        self._interface = interface or Settings().interface
+        self._interface = interface
         self._introduced = Introduced(level=said)
         self._driver: Driver | None = None
+        self._paused_there = 0.0
         self._entered = False
 
     @property
@@ -143,8 +71,8 @@ class RemoteParent:
 
     @property
     def paused_time(self) -> float:
-        """Seconds that its ranks were stopped from this side."""
-        return self._partner.paused_time
+        """Seconds that its processors were left to others, known when it has ended."""
+        return self._paused_there + self._partner.paused_time
 
     def __enter__(self) -> Self:
         self._entered = True
@@ -168,7 +96,7 @@ class RemoteParent:
         try:
             if driver is not None and kind is None:
                 self._partner.resume()
-                driver.end(self._patience.close, self._partner.watch)
+                self._end(driver)
                 ended = True
         except PeerError as exc:
             raise ParentError(f"{self.level} did not end well: {exc}") from exc
@@ -188,8 +116,11 @@ class RemoteParent:
         try:
             self._ready(atoms)
         except PeerError as exc:
+            cause = self._cause(exc)
             self._forget()
-            raise ParentError(str(exc), retryable=exc.retryable) from exc
+            if not isinstance(cause, PeerError):
+                raise cause from exc
+            raise ParentError(str(cause), retryable=exc.retryable) from cause
         except BaseException:
             self._forget()
             raise
@@ -212,9 +143,13 @@ class RemoteParent:
                 if not isinstance(cause, PeerError):
                     raise cause from exc
                 if lost >= self._partner.restarts or not exc.retryable:
-                    raise ParentError(str(cause), retryable=exc.retryable) from exc
+                    raise ParentError(str(cause), retryable=exc.retryable) from cause
                 logger.warning("%s; it is started again", cause)
                 lost += 1
+            except Exception:
+                if self._driver is not None and not self._driver.is_in_step:
+                    self._forget()
+                raise  # the parent's own words, after which it can be asked again
             except BaseException:
                 self._forget()
                 raise
@@ -244,7 +179,7 @@ class RemoteParent:
         if not self._entered:
             raise ParentError(f"{self.level} is not entered; use it as a context manager")
         if self._driver is not None and not self._driver.can_learn(atoms):
-            self._driver.end(self._patience.close, self._partner.watch)
+            self._end(self._driver)
             self._forget(ended=True)
         driver = self._driver or self._meet(atoms)
         self._driver = driver
@@ -254,19 +189,27 @@ class RemoteParent:
             self._introduced = introduced or self._introduced
         return driver
 
+    def _end(self, driver: Driver) -> None:
+        report = driver.end(self._patience.close, self._partner.watch)
+        self._paused_there += float(report.get("paused_time", 0.0))
+
     def _meet(self, atoms: Atoms) -> Driver:
         token, partner = new_token(), self._partner
-        with Listener(Settings().socket_path, self._interface) as listener:
+        with Listener(partner.folder, self._interface) as listener:
             partner.come(listener, token, atoms)
-            return listener.meet(
+            driver = listener.meet(
                 lambda newcomer: partner.admit(newcomer, token),
                 self._patience.meet,
                 partner.watch,
                 partner.name,
             )
+        driver.connection.peer = f"the {partner.name}"  # no newcomer any more
+        return driver
 
     def _cause(self, error: PeerError) -> Exception:
         """Why the parent is lost: what its end tells, where that comes within a moment."""
+        if self._driver is None or isinstance(error, ProtocolError):
+            return error  # it was not there, or lives and talks nonsense
         deadline = time.monotonic() + CAUSE_PATIENCE
         while time.monotonic() < deadline:
             try:

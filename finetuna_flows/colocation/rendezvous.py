@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 from monty.json import MSONable
 
-from finetuna_flows.errors import PeerError
 from finetuna_flows.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 INVITATION = "invitation"
 LEARNER_LEFT = "learner-left"
 PARENT_LEFT = "parent-left"
 LOOK = 2.0
 """Seconds between two looks; a shared folder may be seconds late anyway."""
-STALE = 300.0
-"""Seconds for which a note that lay there already is taken for an earlier try's."""
 
 
 class Rendezvous(Protocol):
@@ -48,12 +42,16 @@ class FileRendezvous(MSONable):
     folder: str | None = None
     """None: as the settings of each machine say (``rendezvous_path``)."""
 
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            _absolute(Path(self.folder))
+
     def put(self, name: str, text: str) -> None:
         """Leave a note that only this user may read."""
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
@@ -61,9 +59,18 @@ class FileRendezvous(MSONable):
         part.rename(path)
 
     def get(self, name: str) -> str | None:
-        """Read a note."""
+        """Read a note.
+
+        Raises
+        ------
+        PermissionError
+            If it is another user's, who may not tell where to go.
+        """
         try:
-            return self._path(name).read_text()
+            with self._path(name).open() as file:
+                if os.fstat(file.fileno()).st_uid != os.getuid():
+                    raise PermissionError(f"{self._path(name)} is another user's note")
+                return file.read()
         except FileNotFoundError:
             return None
 
@@ -73,43 +80,15 @@ class FileRendezvous(MSONable):
 
     def _path(self, name: str) -> Path:
         folder = Path(self.folder) if self.folder is not None else Settings().rendezvous_path
-        return folder.expanduser() / name
+        return _absolute(folder) / name
 
 
-class Farewell:
-    """Whether the other twin left a note that it has ended, and this one may believe it.
-
-    Parameters
-    ----------
-    rendezvous, name
-        Where the note would be.
-    who
-        Leaves it.
-    """
-
-    def __init__(self, rendezvous: Rendezvous, name: str, who: str) -> None:
-        self._rendezvous = rendezvous
-        self._name = name
-        self._who = who
-        self._before = rendezvous.get(name)
-        self._since = time.monotonic()
-        self._looked = -LOOK
-
-    def check(self) -> None:
-        """Look, but not more often than every two seconds.
-
-        Raises
-        ------
-        PeerError
-            With what the note says. One that lay there from the beginning may be an earlier
-            try's, and is believed after five minutes only.
-        """
-        now = time.monotonic()
-        if now - self._looked < LOOK:
-            return
-        self._looked = now
-        note = self._rendezvous.get(self._name)
-        if note is None:
-            self._before = None
-        elif note != self._before or now - self._since > STALE:
-            raise PeerError(f"the {self._who} has ended: {note}")
+def _absolute(folder: Path) -> Path:
+    """Refuse a folder that would be another one for each job."""
+    whole = folder.expanduser()
+    if not whole.is_absolute():
+        raise ValueError(
+            f"the rendezvous folder is {folder} but each job runs in a folder of its own; name it "
+            "from / or ~"
+        )
+    return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class ServiceReport:
 
     def write(self, directory: Path) -> None:
         """Leave it in a folder, whole or not at all."""
-        part = directory / f"{NAME}.part"
+        part = directory / f"{NAME}.{os.getpid()}.part"
         part.write_text(json.dumps(asdict(self)))
         part.rename(directory / NAME)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ from finetuna_flows.colocation.connection import LOOK, Connection
 from finetuna_flows.colocation.failure import encode_failure
 from finetuna_flows.colocation.invitation import Invitation, join
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.errors import CheckpointError, FinetunaError, PeerError
+from finetuna_flows.errors import AbsentError, CheckpointError, FinetunaError, PeerError
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.settings import Settings
 
@@ -42,6 +43,8 @@ INVITATION = "invitation.json"
 LOCK = ".parent.lock"
 LOCK_PATIENCE = 10.0
 """Seconds; longer than a program has between being asked to end and being killed."""
+AGAIN = 1.0
+"""Seconds between two visits to where this parent was turned away."""
 LOST = 4
 """Exit code where the learner was lost and the label under way had to be given up."""
 FAILED = 3
@@ -60,6 +63,8 @@ class Order:
     """Seconds that the learner may be silent."""
     grace: float
     """Seconds that a label may still take when the learner is lost."""
+    launched: bool = False
+    """Whether a launcher starts the process, or several of it."""
 
     def write(self, directory: Path) -> None:
         """Leave it in the parent's folder."""
@@ -77,11 +82,11 @@ def main() -> NoReturn:
         with threadpool_limits(Settings().threads):
             spec: Spec[ParentCalculator] = MontyDecoder().process_decoded(order.spec)
             parent = spec.build()
-            if not ranks.is_first():
+            if order.launched and not ranks.is_first():
                 ranks.follow(parent)
                 sys.exit()
             try:
-                with _locked(directory):
+                with locked(directory):
                     report = _serve(order, parent, directory)
             finally:
                 ranks.tell(None)
@@ -93,7 +98,7 @@ def main() -> NoReturn:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Keep a folder to one parent; an earlier one that is being ended has a moment.
 
     Raises
@@ -123,7 +128,12 @@ def _serve(order: Order, parent: ParentCalculator, directory: Path) -> ServiceRe
             report = _attend(client, order, directory)
         if report is not None:
             return report
-        time.sleep(LOOK)  # it was an earlier try's invitation
+        if time.monotonic() > deadline:
+            raise AbsentError(
+                f"the learner did not come within {order.meet:g} s: whoever listens at "
+                f"{' or '.join(invitation.addresses)} turned this parent away"
+            )
+        time.sleep(AGAIN)  # it may be an earlier try's invitation
 
 
 def _attend(client: Client, order: Order, directory: Path) -> ServiceReport | None:
@@ -138,6 +148,9 @@ def _attend(client: Client, order: Order, directory: Path) -> ServiceReport | No
             return None
         failure = error
     except (FinetunaError, ValueError, TypeError) as error:
+        if client.is_with_stranger:
+            logger.warning("a stranger was there: %s", error)
+            return None
         failure = error
     client.finish()
     with suppress(PeerError):
@@ -171,7 +184,7 @@ class _LossWatch:
         logger.warning(
             "%s is lost; the label under way has %g s to end", connection.peer, self._grace
         )
-        if self._over.wait(self._grace):
+        if self._over.wait(None if math.isinf(self._grace) else self._grace):
             return
         lost = PeerError(
             f"{connection.peer} was lost, and the label under way took longer than the "

@@ -11,13 +11,15 @@ from monty.json import MSONable, jsanitize
 from finetuna_flows.calculators import absolute, content_key, load_callable
 from finetuna_flows.colocation.engine import EngineProcess
 from finetuna_flows.colocation.own_process import OwnProcess
+from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.remote import Patience, RemoteParent
+from finetuna_flows.colocation.remote import RemoteParent
 from finetuna_flows.colocation.service import Order
 from finetuna_flows.colocation.twins import Meeting, TwinPartner
 from finetuna_flows.errors import ParentError
-from finetuna_flows.parents.specs import EmbeddedParentSpec, VaspParentSpec
+from finetuna_flows.parents.specs import VaspParentSpec
 from finetuna_flows.protocols import ParentCalculator, Spec
+from finetuna_flows.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class IpiParentSpec(MSONable):
     def __post_init__(self) -> None:
         object.__setattr__(self, "calculator", absolute(self.calculator))
         object.__setattr__(self, "arguments", dict(self.arguments))
+        if self.pause not in ("auto", "yes", "no"):
+            raise ValueError(f"`pause` is {self.pause!r} but must be auto, yes or no")
         if "{name}" not in self.command:
             raise ValueError(
                 f"`command` is {self.command!r} but must hold {{name}}, which becomes the name of "
@@ -60,15 +64,15 @@ class IpiParentSpec(MSONable):
         key = content_key(self.calculator)
         level = f"{type(writer).__name__}({said}) by i-PI" + (f", file {key}" if key else "")
         partner = EngineProcess(self.command, writer, Path.cwd(), self.pause)
-        return RemoteParent(partner, self.patience, None, level)
+        return RemoteParent(partner, self.patience, None, level)  # no proof, so no TCP
 
 
 @dataclass(frozen=True)
 class TwinParentSpec(MSONable):
     """A parent that is served by another job of the same flow."""
 
-    parent: Spec[ParentCalculator] = field(default_factory=EmbeddedParentSpec)
-    """What that job serves."""
+    parent: Spec[ParentCalculator] | None = None
+    """What that job serves; None where only that job knows."""
     meeting: Meeting = field(default_factory=Meeting)
     """How the two find each other."""
     interface: str | None = None
@@ -76,8 +80,11 @@ class TwinParentSpec(MSONable):
 
     def build(self) -> ParentCalculator:
         """Get ready to meet it."""
-        said = f"{type(self.parent).__name__} of a twin job"
-        return RemoteParent(TwinPartner(self.meeting), self.meeting.patience, self.interface, said)
+        said = "the parent" if self.parent is None else type(self.parent).__name__
+        interface = self.interface or Settings().interface
+        return RemoteParent(
+            TwinPartner(self.meeting), self.meeting.patience, interface, f"{said} of a twin job"
+        )
 
 
 def place(spec: Spec[ParentCalculator], placement: Placement) -> ParentCalculator:
@@ -88,22 +95,39 @@ def place(spec: Spec[ParentCalculator], placement: Placement) -> ParentCalculato
     ValueError
         If there is a launcher for a parent that starts its programs itself.
     """
+    check_launcher(spec, placement)
     elsewhere = isinstance(spec, TwinParentSpec | IpiParentSpec)
-    starts_programs = elsewhere or isinstance(spec, VaspParentSpec)
-    if placement.launcher and starts_programs:
+    if elsewhere or not placement.is_own(starts_programs(spec)):
+        return spec.build()
+    order = make_order(spec, placement.patience, placement)
+    partner = OwnProcess(order, placement, Path.cwd())
+    interface = placement.interface
+    if placement.launcher and interface is None:
+        interface = Settings().interface  # it may lead to another machine
+    return RemoteParent(partner, placement.patience, interface, type(spec).__name__)
+
+
+def starts_programs(spec: Spec[ParentCalculator]) -> bool:
+    """Whether a parent's engine has processes of its own anyway."""
+    return isinstance(spec, VaspParentSpec | TwinParentSpec | IpiParentSpec)
+
+
+def check_launcher(spec: Spec[ParentCalculator], placement: Placement) -> None:
+    """Refuse a launcher for a parent that starts its programs itself.
+
+    Raises
+    ------
+    ValueError
+        Saying where that is said instead.
+    """
+    if placement.launcher and starts_programs(spec):
         raise ValueError(
             f"`launcher` is {placement.launcher!r} but {type(spec).__name__} starts its engine "
             "itself; say how in its own command (VASP: FINETUNA_FLOWS_VASP_COMMAND)"
         )
-    if elsewhere or not placement.is_own(starts_programs):
-        return spec.build()
-    patience = Patience(meet=600.0, grace=0.0)
-    order = make_order(spec, patience)
-    partner = OwnProcess(order, placement, Path.cwd())
-    return RemoteParent(partner, patience, placement.interface, type(spec).__name__)
 
 
-def make_order(spec: Spec[ParentCalculator], patience: Patience) -> Order:
+def make_order(spec: Spec[ParentCalculator], patience: Patience, placement: Placement) -> Order:
     """What a parent's process is to do."""
     if not isinstance(spec, MSONable):
         raise TypeError(f"{spec!r} cannot be sent to another process; make it MSONable")
@@ -112,4 +136,5 @@ def make_order(spec: Spec[ParentCalculator], patience: Patience) -> Order:
         meet=patience.meet,
         idle=patience.idle,
         grace=patience.grace,
+        launched=bool(placement.launcher),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import socket
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 from ase import Atoms
@@ -18,22 +20,26 @@ from finetuna_flows.colocation.driver import Driver
 from finetuna_flows.colocation.invitation import Invitation
 from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.colocation.own_process import ServiceProcess
-from finetuna_flows.colocation.remote import Patience
+from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.rendezvous import (
     INVITATION,
     LEARNER_LEFT,
     LOOK,
     PARENT_LEFT,
-    Farewell,
     FileRendezvous,
     Rendezvous,
 )
-from finetuna_flows.errors import PeerError
+from finetuna_flows.errors import AbsentError, PeerError
+from finetuna_flows.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 POLL = 0.1
 """Seconds; how often the parent's job looks whether its process has ended."""
+
+
+class TwinEndedError(PeerError):
+    """The other twin has left a note that it has ended."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +64,55 @@ class Meeting(MSONable):
         self.rendezvous.put(f"{self.key}.{name}", text)
 
     def get(self, name: str) -> str | None:
-        """Read one."""
-        return self.rendezvous.get(f"{self.key}.{name}")
+        """Read one; a place that cannot be read now has nothing new, for folders have hiccups."""
+        try:
+            return self.rendezvous.get(f"{self.key}.{name}")
+        except Exception as exc:  # noqa: BLE001 - stores have errors of their own
+            logger.warning("the twin's notes cannot be read now: %s", exc)
+            return None
 
     def remove(self, *names: str) -> None:
-        """Take them away."""
+        """Take them away, as far as that can be done."""
         for name in names:
-            self.rendezvous.remove(f"{self.key}.{name}")
+            try:
+                self.rendezvous.remove(f"{self.key}.{name}")
+            except Exception as exc:  # noqa: BLE001 - as above
+                logger.warning("the note %s.%s stays: %s", self.key, name, exc)
 
-    def farewell(self, name: str, who: str) -> Farewell:
-        """Watch for a note of the other's end."""
-        return Farewell(self.rendezvous, f"{self.key}.{name}", who)
+    def listen(self, name: str, who: str) -> None:
+        """Look whether the other has left a note of its end, and take that away.
+
+        Raises
+        ------
+        TwinEndedError
+            With what the note says.
+        """
+        note = self.get(name)
+        if note is not None:
+            self.remove(name)
+            raise TwinEndedError(f"the {who} has ended: {note}")
 
     def say_left(self, name: str, reason: BaseException) -> None:
-        """Tell the other why this twin has ended; each note is another one."""
+        """Tell the other why this twin has ended, unless that is the other's end.
+
+        Whoever is told takes the note away, so that it does not mislead a second try.
+        """
+        if _is_of_the_other(reason):
+            return
         when = time.strftime("%Y-%m-%d %H:%M:%S")
-        self.put(name, f"{type(reason).__name__}: {reason} ({socket.gethostname()}, {when})")
+        try:
+            self.put(name, f"{type(reason).__name__}: {reason} ({socket.gethostname()}, {when})")
+        except Exception:  # the reason itself goes on
+            logger.exception("the twin of %s cannot be told", self.key)
+
+
+def _is_of_the_other(reason: BaseException | None) -> bool:
+    """Whether a twin ends because it was told, or has lost the other."""
+    while reason is not None:
+        if isinstance(reason, PeerError) and not isinstance(reason, AbsentError):
+            return True
+        reason = reason.__cause__ or reason.__context__
+    return False
 
 
 class TwinPartner:
@@ -85,17 +124,21 @@ class TwinPartner:
 
     def __init__(self, meeting: Meeting) -> None:
         self._meeting = meeting
-        self._farewell: Farewell | None = None
+        self._looked = -LOOK
 
     @property
     def name(self) -> str:
         """With the key, by which the parent's job is found."""
         return f"parent twin of {self._meeting.key}"
 
+    @property
+    def folder(self) -> Path:
+        """As the settings say."""
+        return Settings().socket_path
+
     def come(self, listener: Listener, token: str, _: Atoms) -> None:
         """Let the parent's job know where to come to."""
         self._meeting.remove(LEARNER_LEFT)
-        self._farewell = self._meeting.farewell(PARENT_LEFT, self.name)
         invitation = Invitation(tuple(map(str, listener.addresses)), token, socket.gethostname())
         self._meeting.put(INVITATION, json.dumps(asdict(invitation)))
 
@@ -104,9 +147,11 @@ class TwinPartner:
         return Driver.admit_ours(newcomer, token)
 
     def watch(self) -> None:
-        """Raise PeerError if the parent's job has ended, and said so."""
-        if self._farewell is not None:
-            self._farewell.check()
+        """Raise TwinEndedError if the parent's job has ended, and said so."""
+        now = time.monotonic()
+        if now - self._looked > LOOK:
+            self._looked = now
+            self._meeting.listen(PARENT_LEFT, self.name)
 
     def rest(self) -> None:
         """Its processors are its own."""
@@ -119,36 +164,58 @@ class TwinPartner:
         self._meeting.remove(INVITATION)
 
 
-def attend(process: ServiceProcess, meeting: Meeting) -> None:
-    """Pass the learner's invitation on to the parent's process until that ends.
+class Attendance:
+    """The parent's job while its process serves: it passes notes on, and ends what is left."""
 
-    Raises
-    ------
-    ParentError, StructureError, CheckpointError, ValueError, TypeError, PeerError
-        What ended it, if it was not the learner's word that it has finished. The learner is told.
-    """
-    meeting.remove(PARENT_LEFT)
-    farewell = meeting.farewell(LEARNER_LEFT, f"learner twin of {meeting.key}")
-    known: str | None = None
-    looked = -LOOK
-    try:
-        while process.companion.exit_code is None:
-            if time.monotonic() - looked >= LOOK:
-                looked = time.monotonic()
-                note = meeting.get(INVITATION)
-                if note is not None and note != known:
-                    process.invite(Invitation.from_json(note))
-                    known = note
-                try:
-                    farewell.check()
-                except PeerError as exc:
-                    process.invite(Invitation((), "", "", withdrawn=str(exc)))
-            time.sleep(POLL)
-        if process.companion.exit_code != 0:
-            process.check()
-        meeting.remove(LEARNER_LEFT, PARENT_LEFT)
-    except BaseException as exc:
-        meeting.say_left(PARENT_LEFT, exc)
-        raise
-    finally:
-        process.end()
+    def __init__(self, process: ServiceProcess, meeting: Meeting) -> None:
+        self._process = process
+        self._meeting = meeting
+        self._who = f"learner twin of {meeting.key}"
+        self._known: str | None = None
+        self._ended: TwinEndedError | None = None
+        self._until = math.inf
+
+    def run(self) -> None:
+        """Wait for the process to end.
+
+        Raises
+        ------
+        ParentError, StructureError, CheckpointError, ValueError, TypeError, PeerError
+            What ended it, if it was not the learner's word that it has finished.
+        """
+        looked = -LOOK
+        try:
+            while self._process.companion.exit_code is None:
+                if time.monotonic() - looked >= LOOK:
+                    looked = time.monotonic()
+                    self._pass_on()
+                time.sleep(POLL)
+            if self._process.companion.exit_code != 0:
+                self._raise_cause()
+        finally:
+            self._process.end()
+        self._meeting.remove(LEARNER_LEFT, PARENT_LEFT)
+
+    def _pass_on(self) -> None:
+        note = self._meeting.get(INVITATION)
+        if note is not None and note != self._known:
+            self._process.invite(Invitation.from_json(note))
+            self._known = note
+        try:
+            self._meeting.listen(LEARNER_LEFT, self._who)
+        except TwinEndedError as exc:
+            patience = self._meeting.patience
+            self._ended, self._until = exc, time.monotonic() + patience.grace + patience.close
+            self._process.invite(Invitation((), "", "", withdrawn=str(exc)))
+        if self._ended is not None and time.monotonic() > self._until:
+            raise self._ended  # the process is frozen
+
+    def _raise_cause(self) -> None:
+        """Raise what ended the process; where that is the learner's loss, the learner's words."""
+        try:
+            self._process.check()
+        except PeerError as exc:
+            self._meeting.listen(LEARNER_LEFT, self._who)
+            if self._ended is not None:
+                raise self._ended from exc
+            raise type(exc)(f"{self._who}: {exc}") from exc

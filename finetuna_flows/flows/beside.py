@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any, Self
 
 from jobflow import Job, JobStore, Response
 from monty.json import MontyDecoder, MontyEncoder
 
-from finetuna_flows.colocation.companion import Companion, python_path
+from finetuna_flows.colocation.companion import Companion, module
 from finetuna_flows.colocation.failure import check_failure, encode_failure
 from finetuna_flows.errors import FinetunaError, PeerError
 
@@ -24,7 +23,7 @@ OUTCOME = "outcome.json"
 LOG = "job.log"
 MODULE = "finetuna_flows.flows.beside"
 END_PATIENCE = 60.0
-"""Seconds for the job to end when its twin has."""
+"""Seconds for a job to end besides what it is given."""
 
 
 class BesideJob:
@@ -50,10 +49,10 @@ class BesideJob:
         self._store = store
         self._folder = folder
         self._companion = Companion(
-            [sys.executable, "-m", MODULE],
+            module(MODULE),
             folder,
             log=LOG,
-            environment=python_path(),
+            environment={},
             pause="no",
             name=job.name,
         )
@@ -65,9 +64,9 @@ class BesideJob:
         self._companion.stop()
         (self._folder / TASK).unlink(missing_ok=True)
 
-    def finish(self) -> Response[Any] | Exception:
+    def finish(self, patience: float) -> Response[Any] | Exception:
         """Wait for its end; what it returned, or what ended it."""
-        code = self._companion.wait(END_PATIENCE)
+        code = self._companion.wait(patience + END_PATIENCE)
         outcome = self._folder / OUTCOME
         if code is None or not outcome.exists():
             ended = f"ended with exit code {code}" if code is not None else "did not end"

@@ -14,18 +14,18 @@ from pymatgen.core import Structure
 
 from finetuna_flows.colocation.kept_labels import NAME as LABELS
 from finetuna_flows.colocation.own_process import FOLDER, ServiceProcess
+from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.remote import Patience
-from finetuna_flows.colocation.rendezvous import FileRendezvous, Rendezvous
+from finetuna_flows.colocation.rendezvous import PARENT_LEFT, FileRendezvous, Rendezvous
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.colocation.specs import TwinParentSpec, make_order
-from finetuna_flows.colocation.twins import Meeting, attend
+from finetuna_flows.colocation.specs import TwinParentSpec, check_launcher, make_order
+from finetuna_flows.colocation.twins import Attendance, Meeting
 from finetuna_flows.errors import ParentError
 from finetuna_flows.flows.compare import RelaxMaker
 from finetuna_flows.flows.job import check_specs, continue_from
 from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.flows.store_rendezvous import StoreRendezvous
-from finetuna_flows.flows.twins import refuse_one_after_the_other
+from finetuna_flows.flows.twins import told_to_twin
 from finetuna_flows.parents.specs import EmbeddedParentSpec
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.results.build import build_service_doc
@@ -51,6 +51,7 @@ class ServeMaker(Maker):
         check_specs(self, "parent")
         if isinstance(self.parent, TwinParentSpec):
             raise TypeError("`parent` is a TwinParentSpec, which another job serves; name that one")
+        check_launcher(self.parent, self.placement)
         self.tags = tuple(self.tags)
 
     @job(output_schema=ServiceDoc)
@@ -62,17 +63,8 @@ class ServeMaker(Maker):
         prev_dir
             Directory of an earlier try, whose labels are not computed again.
         """
-        refuse_one_after_the_other(self.name)
-        directory = Path.cwd() / FOLDER
-        if prev_dir is not None:
-            directory.mkdir(exist_ok=True)
-            earlier = Path(str(prev_dir).rpartition(":")[2]) / FOLDER
-            continue_from(earlier, directory, LABELS)
-        order = make_order(self.parent, self.meeting.patience)
-        attend(ServiceProcess(order, directory, self.placement), self.meeting)
-        report = ServiceReport.read(directory)
-        if report is None:
-            raise ParentError(f"the parent's process has left no report in {directory}")
+        with told_to_twin(self, PARENT_LEFT):
+            report = self._serve(prev_dir)
         return build_service_doc(
             asdict(report),
             name=self.name,
@@ -81,6 +73,19 @@ class ServeMaker(Maker):
             twins=self.meeting.key,
             directory=Path.cwd(),
         )
+
+    def _serve(self, prev_dir: str | Path | None) -> ServiceReport:
+        directory = Path.cwd() / FOLDER
+        if prev_dir is not None:
+            directory.mkdir(exist_ok=True)
+            earlier = Path(str(prev_dir).rpartition(":")[2]) / FOLDER
+            continue_from(earlier, directory, LABELS)
+        order = make_order(self.parent, self.meeting.patience, self.placement)
+        Attendance(ServiceProcess(order, directory, self.placement), self.meeting).run()
+        report = ServiceReport.read(directory)
+        if report is None:
+            raise ParentError(f"the parent's process has left no report in {directory}")
+        return report
 
 
 @dataclass
@@ -115,6 +120,7 @@ class ColocatedRelaxMaker(Maker):
                 f"`relax_maker` is {self.relax_maker!r} but must be a Maker with a parent that can "
                 "be served, such as OnlineRelaxMaker()"
             )
+        check_launcher(self.relax_maker.parent, self.relax_maker.placement)
 
     def make(
         self,
@@ -132,6 +138,8 @@ class ColocatedRelaxMaker(Maker):
             Directories of earlier tries of the learner's and the parent's job, whose labels are
             used again.
         """
+        if parent_prev_dir is not None and Path(parent_prev_dir).exists():
+            parent_prev_dir = str(Path(parent_prev_dir).absolute())  # the job has another folder
         meeting = Meeting(rendezvous=self.rendezvous, patience=self.patience)
         maker, placement = self.relax_maker, self.relax_maker.placement
         learner = replace(

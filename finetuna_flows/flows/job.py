@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from pymatgen.core import Structure
 from threadpoolctl import threadpool_limits
 
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.specs import TwinParentSpec, place
+from finetuna_flows.colocation.specs import place
 from finetuna_flows.errors import CheckpointError
+from finetuna_flows.flows.identity import identity_of
 from finetuna_flows.flows.twins import told_to_twin
 from finetuna_flows.protocols import (
     CorrectableSurrogate,
@@ -32,12 +32,8 @@ from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 from finetuna_flows.results.files import write_files
 from finetuna_flows.settings import Settings
-from finetuna_flows.structures.fingerprint import structure_identity
 from finetuna_flows.structures.read import read_structure, to_portable
 from finetuna_flows.structures.validate import check_elements, check_structure
-
-NOT_IDENTITY = ("name", "limits", "tags", "placement")
-"""Fields of a Maker that may differ between a run and its resumption."""
 
 Relax = Callable[[Atoms, ParentCalculator, Ledger], Relaxation]
 MakeJob = Callable[..., Job]
@@ -54,7 +50,7 @@ def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
     def placed(
         maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None
     ) -> RelaxationDoc:
-        with placement_of(maker).learner.taken(), told_to_twin(maker):
+        with told_to_twin(maker), placement_of(maker).learner.taken():
             return method(maker, structure, prev_dir)
 
     make_job = job(placed, data=list(DATA_KEYS), output_schema=RelaxationDoc)
@@ -84,9 +80,7 @@ def run_relaxation(
     Parameters
     ----------
     maker
-        Its fields are the spec; all but `NOT_IDENTITY` identify the run, together with
-        what is in the files that they name, the parent's level of theory and the structure. A
-        parent that works settings out for the structure is identified by its level alone.
+        Its fields are the spec, of which `identity_of` says what identifies the run.
     structure
         Where to start.
     prev_dir
@@ -116,18 +110,7 @@ def run_relaxation(
         place(parent, placement_of(maker)) as calculator,
     ):
         check_known(atoms, surrogate, calculator)
-        said = {key: value for key, value in spec.items() if key not in NOT_IDENTITY}
-        if isinstance(parent, TwinParentSpec):
-            said["parent"] = said["parent"]["parent"]  # where it is changes no number
-        if isinstance(calculator, PreparingParent) and calculator.settings:
-            said.pop("parent", None)  # its level tells all that changes a number for this structure
-        identity = {
-            "level": calculator.level,
-            "spec": _without_versions(said),
-            "structure": structure_identity(atoms),
-        }
-        if files := fingerprints(maker):
-            identity["fingerprints"] = files
+        identity = identity_of(maker, spec, calculator, atoms)
         with Ledger(directory, identity) as ledger:
             relaxation = relax(atoms, calculator, ledger)
     write_files(relaxation, directory)
@@ -137,36 +120,13 @@ def run_relaxation(
         spec=spec,
         tags=getattr(maker, "tags", ()),
         dir_name=str(directory),
+        paused_time=getattr(calculator, "paused_time", 0.0),
     )
 
 
 def placement_of(maker: Maker) -> Placement:
     """Where a Maker has its halves run."""
     return getattr(maker, "placement", Placement())
-
-
-def fingerprints(spec: object, name: str = "") -> dict[str, str]:
-    """What the specs in a Maker, or in a spec, say of the contents of the files they name.
-
-    A spec that depends on files has a method ``fingerprint()``, which returns their digest, or
-    None where it names none. Keys are the places, as in ``surrogate/members/0``.
-    """
-    parts: Mapping[Any, object] = {}
-    if is_dataclass(spec) and not isinstance(spec, type):
-        kept = (each.name for each in fields(spec))
-        parts = {key: getattr(spec, key) for key in kept if name or key not in NOT_IDENTITY}
-    elif isinstance(spec, Mapping):
-        parts = spec
-    elif isinstance(spec, list | tuple):
-        parts = dict(enumerate(spec))
-    found = {
-        place: digest
-        for key, part in parts.items()
-        for place, digest in fingerprints(part, f"{name}/{key}".lstrip("/")).items()
-    }
-    fingerprint = getattr(spec, "fingerprint", None)
-    own = fingerprint() if callable(fingerprint) else None
-    return found if own is None else {name: own, **found}
 
 
 def check_specs(maker: Maker, *names: str) -> None:
@@ -239,12 +199,3 @@ def continue_from(prev_dir: str | Path, directory: Path, name: str) -> None:
         part = target.with_suffix(".part")
         shutil.copyfile(source, part)
         part.rename(target)  # whole or not at all
-
-
-def _without_versions(value: object) -> object:
-    if isinstance(value, Mapping):
-        items = value.items()
-        return {key: _without_versions(item) for key, item in items if key != "@version"}
-    if isinstance(value, list):
-        return [_without_versions(item) for item in value]
-    return value

@@ -11,12 +11,14 @@ from typing import Any
 
 from jobflow import Flow, Job, JobStore, Response
 from jobflow.core.flow import get_flow
+from maggma.stores import MemoryStore
 
 from finetuna_flows.colocation.own_process import FOLDER as PARENT
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.finetuning.recipe import CHECKPOINT
 from finetuna_flows.flows.beside import BesideJob
 from finetuna_flows.flows.colocated import ServeMaker
+from finetuna_flows.flows.store_rendezvous import StoreRendezvous
 from finetuna_flows.flows.twins import jobs_of, meeting_of
 from finetuna_flows.journal import rename_aside
 from finetuna_flows.parents.vasp.run import FOLDERS
@@ -54,12 +56,13 @@ def run_in_folders(
         if server is None:
             yield from _run(job, store, root, fresh=fresh)
             continue
+        _refuse_unshared(server, store)
         folder = _folder(server, root)
         if fresh:
             _set_earlier_aside(folder)
         with BesideJob(server, store, folder) as beside:
             yield from _run(job, store, root, fresh=fresh)
-            yield server, beside.finish()
+            yield server, beside.finish(_patience(server))
     for alone in servers.values():
         yield from _run(alone, store, root, fresh=fresh)
 
@@ -82,6 +85,23 @@ def _run(job: Job, store: JobStore, root: Path, *, fresh: bool) -> Iterator[Ende
     for more in (response.replace, response.detour, response.addition):
         if more is not None:
             yield from run_in_folders(get_flow(more), store, root, fresh=fresh)  # type: ignore[arg-type]
+
+
+def _patience(server: Job) -> float:
+    """Seconds in which a server has to end when its learner has."""
+    meeting = meeting_of(server.maker)
+    return 0.0 if meeting is None else meeting.patience.grace + meeting.patience.close
+
+
+def _refuse_unshared(server: Job, store: JobStore) -> None:
+    """Refuse to let twins meet in a store that is in the memory of one process."""
+    meeting = meeting_of(server.maker)
+    in_store = meeting is not None and isinstance(meeting.rendezvous, StoreRendezvous)
+    if in_store and isinstance(store.docs_store, MemoryStore):
+        raise ValueError(
+            f"{server.name} meets its twin in {store.docs_store.name}, which is in the memory of "
+            "this process alone; take FileRendezvous, or a store that both processes see"
+        )
 
 
 def _folder(job: Job, root: Path) -> Path:

@@ -27,8 +27,8 @@ def meeting_of(maker: object) -> Meeting | None:
 
 
 @contextmanager
-def told_to_twin(maker: Maker) -> Iterator[None]:
-    """Tell the twin that serves this job's parent, if one does, what ended this job.
+def told_to_twin(maker: Maker, note: str = LEARNER_LEFT) -> Iterator[None]:
+    """Tell the other twin, if there is one, what ended this job.
 
     Raises
     ------
@@ -40,10 +40,11 @@ def told_to_twin(maker: Maker) -> Iterator[None]:
         yield
         return
     refuse_one_after_the_other(maker.name)
+    meeting.remove(note)  # of an earlier try
     try:
         yield
     except BaseException as error:
-        meeting.say_left(LEARNER_LEFT, error)
+        meeting.say_left(note, error)
         raise
 
 
@@ -73,6 +74,8 @@ def apart() -> Iterator[None]:
 
 def jobs_of(flow: Flow | Job | list[Job]) -> list[Job]:
     """All jobs, in an order in which they may run."""
+    if isinstance(flow, Job):
+        return [flow]  # a Flow made for it would keep it out of every other
     with apart():
         whole = get_flow(flow, allow_external_references=True)
         return [job for job, _ in whole.iterflow()]  # type: ignore[no-untyped-call]  # untyped

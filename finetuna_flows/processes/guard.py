@@ -26,7 +26,8 @@ POLL = 0.2
 ENDED_BY_SIGNAL = 128
 """Added to the number of a signal, as shells do."""
 NOT_STARTED = 127
-WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WATCHED = (signal.SIGCHLD, *ENDING)
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -35,10 +36,11 @@ def main(arguments: list[str]) -> NoReturn:
     Parameters
     ----------
     arguments
-        Process id of the owner; seconds that the program has to end when it is asked to; ``--``;
-        the program's words.
+        Process id of the owner; seconds that the program has to end when it is asked to; numbers
+        of the cores that it may use, with commas; ``--``; the program's words.
     """
-    owner, grace, words = int(arguments[0]), float(arguments[1]), arguments[3:]
+    owner, grace, words = int(arguments[0]), float(arguments[1]), arguments[4:]
+    os.sched_setaffinity(0, map(int, arguments[2].split(",")))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
@@ -59,7 +61,8 @@ def main(arguments: list[str]) -> NoReturn:
     asked = False
     while code is None and not asked and os.getppid() == owner:
         received = signal.sigtimedwait(WATCHED, POLL)
-        asked = received is not None and received.si_signo != signal.SIGCHLD
+        # of a wait that SIGSTOP has cut, CPython returns a signal that never came, number and all
+        asked = received is not None and received.si_signo in ENDING
         code = _reap(program)
     _end_all(program if code is None else None, grace)
     os._exit(ENDED_BY_SIGNAL + signal.SIGTERM if code is None else code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from finetuna_flows.processes.seat import cores_for_programs, environment_for_programs
 from finetuna_flows.processes.tree import ProcessState, descendants
 
 PACKAGE = Path(__file__).parents[1]
@@ -24,7 +26,8 @@ GRACE = 5.0
 def guarded(command: Sequence[str]) -> list[str]:
     """The words of a command that must not outlive this process, whoever starts it here."""
     guard = [sys.executable, "-I", "-S", "-c", START, str(PACKAGE.parent)]
-    return [*guard, str(os.getpid()), str(GRACE), "--", *command]
+    cores = ",".join(map(str, sorted(cores_for_programs())))
+    return [*guard, str(os.getpid()), str(GRACE), cores, "--", *command]
 
 
 class Guarded:
@@ -58,7 +61,7 @@ class Guarded:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            env={**os.environ, **environment},
+            env={**environment_for_programs(), **environment},
             start_new_session=True,
             bufsize=0,
         )
@@ -80,7 +83,7 @@ class Guarded:
     def wait(self, patience: float) -> int | None:
         """The exit code, or None if it has not ended within so many seconds."""
         try:
-            return self._guard.wait(patience)
+            return self._guard.wait(None if math.isinf(patience) else patience)
         except subprocess.TimeoutExpired:
             return None
 

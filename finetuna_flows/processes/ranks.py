@@ -50,7 +50,9 @@ class Ranks:
     Parameters
     ----------
     program
-        Started with `environment` among its variables.
+        Started with the variables of `new_marker` in its environment.
+    marker
+        The value of `VARIABLE` there.
     """
 
     program: Guarded

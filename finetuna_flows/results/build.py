@@ -49,6 +49,7 @@ def build_relaxation_doc(
     spec: Mapping[str, object],
     tags: Iterable[str] = (),
     dir_name: str | Path | None = None,
+    paused_time: float = 0.0,
 ) -> RelaxationDoc:
     """Turn a finished relaxation into its document.
 
@@ -64,6 +65,8 @@ def build_relaxation_doc(
         The user's words to find it again.
     dir_name
         Folder of the run.
+    paused_time
+        Seconds that the parent's processors were left to others.
     """
     endpoint = relaxation.endpoint
     label = endpoint.label if endpoint else None
@@ -99,6 +102,7 @@ def build_relaxation_doc(
             Counter(chain.from_iterable(step.decision.reasons for step in relaxation.labelled))
         ),
         timings=timings(relaxation.steps),
+        paused_time=paused_time,
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,
         completed_at=now,

@@ -111,6 +111,8 @@ class RelaxationDoc(StructureMetadata):
     """How often the parent was asked for which reason; one call may have several."""
     timings: Timings
     """Where the wall time went."""
+    paused_time: float = 0.0
+    """Seconds that the parent's processors were left to others, as far as this run saw."""
 
     packages: dict[str, str]
     """Version of each package that can change a number."""

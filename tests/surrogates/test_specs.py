@@ -90,7 +90,7 @@ def test_fingerprints_cost_no_torch(tmp_path: Path) -> None:
     (tmp_path / MODEL).write_text(json.dumps(RECORD))
     script = (
         "import sys\n"
-        "from finetuna_flows.flows.job import fingerprints\n"
+        "from finetuna_flows.flows.identity import fingerprints\n"
         "from finetuna_flows.surrogates.specs import EnsembleSpec, FairchemSpec, SavedSpec\n"
         f"members = FairchemSpec({str(tmp_path / 'model.pt')!r}, 'oc20'), "
         f"SavedSpec({str(tmp_path)!r})\n"
