@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,19 @@ import numpy as np
 import pytest
 
 from finetuna_flows.structures.read import read_structure
+from tests.children import wait_until
+from tests.fakes.mongo import MongoServer
+from tests.launchpad import LAUNCHPAD, LaunchSite
+from tests.remote import START, RemoteProject
+from tests.vasp import COMMAND
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+SHELL = sorted((WORKFLOWS / "slurm").iterdir())
+
+
+@pytest.fixture
+def meeting_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINETUNA_FLOWS_RENDEZVOUS_PATH", str(tmp_path / "meet"))
 
 
 @pytest.mark.parametrize(
@@ -21,13 +34,21 @@ WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
         "01_relax_one.py",
         "02_compare_methods.py",
         pytest.param("04_adapt_a_surrogate.py", marks=pytest.mark.slow),
+        pytest.param("05_compare_with_vasp_cg.py", marks=pytest.mark.slow),
+        "06_parent_in_its_own_process.py",
+        pytest.param("07_twins.py", marks=pytest.mark.slow),
     ],
 )
 def test_a_script_runs(script: str, tmp_path: Path) -> None:
+    variables = {
+        "FINETUNA_FLOWS_STORE_PATH": str(tmp_path / "store"),
+        "FINETUNA_FLOWS_RENDEZVOUS_PATH": str(tmp_path / "meet"),
+        "VASP_COMMAND": COMMAND,
+    }
     done = subprocess.run(
         [sys.executable, WORKFLOWS / script],
         cwd=tmp_path,
-        env=os.environ | {"FINETUNA_FLOWS_STORE_PATH": str(tmp_path / "store")},
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -35,6 +56,56 @@ def test_a_script_runs(script: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "calls" in done.stdout
     assert "None calls" not in done.stdout
+    if script == "05_compare_with_vasp_cg.py":
+        assert done.stdout.count("same minimum: True") == 2
+    if script == "07_twins.py":
+        learner, parent = (int(each) for each in re.findall(r"(\d+) (?:calls|labels)", done.stdout))
+        assert learner == parent > 1
+
+
+@pytest.mark.slow
+def test_twins_are_submitted_to_jobflow_remote(tmp_path: Path, meeting_place: None) -> None:
+    pytest.importorskip("jobflow_remote", reason="needs the extra `remote`")
+    with MongoServer() as server, RemoteProject(tmp_path, server.port) as project:
+        project.children.run([sys.executable, "-c", START], 30)
+        script = str(WORKFLOWS / "08_submit_to_jobflow_remote.py")
+        said = project.children.run([sys.executable, script], 90)
+        with project.runner():
+            wait_until(project.is_idle, 180, "the end of both jobs")
+        learner, parent = project.jobs()
+        assert project.children.alive() == set()
+    assert f"submitted as {learner.number} and {parent.number}" in said
+    assert [(each.worker, each.state) for each in (learner, parent)] == [
+        ("gpu", "COMPLETED"),
+        ("cpu", "COMPLETED"),
+    ], (learner, parent)
+    assert learner.output["parent_calls"] == parent.output["parent_calls"] > 1
+
+
+@pytest.mark.slow
+def test_twins_are_submitted_to_fireworks(tmp_path: Path) -> None:
+    """They meet in the store of the results."""
+    pytest.importorskip("fireworks", reason="needs the extra `fireworks`")
+    with MongoServer() as server, LaunchSite(tmp_path, server.port) as site:
+        script = str(WORKFLOWS / "09_submit_to_fireworks.py")
+        said = site.children.run([sys.executable, script, LAUNCHPAD], 90)
+        rockets = site.launch({"gpu": ["rapidfire"], "cpu": ["rapidfire"]}, 180)
+        assert site.children.alive() == set()
+    assert "submitted as " in said
+    learner, parent = sorted(rockets, key=lambda each: each.name)
+    assert [(each.worker, each.state) for each in (learner, parent)] == [
+        ("gpu", "COMPLETED"),
+        ("cpu", "COMPLETED"),
+    ], (learner, parent)
+    assert learner.output["parent_calls"] == parent.output["parent_calls"] > 1
+
+
+@pytest.mark.parametrize("file", SHELL, ids=lambda file: file.name)
+def test_shellcheck_has_no_complaint(file: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
