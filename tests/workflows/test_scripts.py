@@ -102,9 +102,11 @@ def test_twins_are_submitted_to_fireworks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", SHELL, ids=lambda file: file.name)
 def test_shellcheck_has_no_complaint(file: Path) -> None:
-    if shutil.which("shellcheck") is None:
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    shellcheck = shutil.which("shellcheck", path=beside)
+    if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    done = subprocess.run(["shellcheck", file], capture_output=True, text=True, check=False)
+    done = subprocess.run([shellcheck, file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
