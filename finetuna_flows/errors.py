@@ -7,7 +7,7 @@
     │   └── ElementError    an element that the surrogate or the parent lacks
     ├── ParentError         the parent gave no usable label
     ├── PeerError           the other half of a co-located run is gone, silent, or cannot be reached
-    │   ├── AbsentError     it did not come in time
+    │   ├── AbsentError     it did not come, or say anything, in time
     │   └── ProtocolError   what it says is not what the protocol expects
     ├── SurrogateError      the surrogate gave no usable prediction
     ├── FineTuningError     learning from the labels failed
@@ -59,7 +59,7 @@ class PeerError(FinetunaError):
 
 
 class AbsentError(PeerError):
-    """The other half did not come in time."""
+    """The other half did not come, or say anything, in time; it may be there still."""
 
 
 class ProtocolError(PeerError):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Self
 
 from finetuna_flows.colocation import ipi
-from finetuna_flows.errors import PeerError, ProtocolError
+from finetuna_flows.errors import AbsentError, PeerError, ProtocolError
 
 Watch = Callable[[], None]
 """Raises PeerError as soon as it is known that the peer will not answer."""
@@ -192,7 +192,7 @@ class Connection:
         watch()
         left = deadline - time.monotonic()
         if left <= 0:
-            raise PeerError(f"{self.peer} was silent for {patience:g} s ({got} came)")
+            raise AbsentError(f"{self.peer} was silent for {patience:g} s ({got} came)")
         _wait_for(self._socket, select.POLLIN, min(left, LOOK))
 
     def _gone(self, cause: OSError | None) -> PeerError:

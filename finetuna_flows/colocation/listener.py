@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import selectors
@@ -31,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "ipi_"
 """Engines that speak i-PI put it before the name of a UNIX socket, and ``/tmp/`` before that."""
+OURS = f"{PREFIX}finetuna_"
 SOCKET = "socket"
+LOCK = "lock"
+"""Held for as long as somebody listens."""
 BACKLOG = 16
 UNDECIDED = 32
 """Connections that may be looked at at once; the oldest gives way."""
@@ -61,7 +65,10 @@ class Listener:
 
     def __init__(self, folder: Path, interface: str | None = None) -> None:
         host = None if interface is None else interface_address(interface)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}finetuna_", dir=folder))
+        _sweep(folder)
+        self._folder = Path(tempfile.mkdtemp(prefix=OURS, dir=folder))
+        self._lock = (self._folder / LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._listening: list[socket.socket] = []
         try:
             self.addresses: tuple[Address, ...] = self._bind(host)
@@ -86,6 +93,7 @@ class Listener:
         for each in self._listening:
             each.close()
         self._listening = []
+        self._lock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def meet(
@@ -228,6 +236,17 @@ def _readable(sockets: Sequence[socket.socket], patience: float) -> list[socket.
         return [
             each for key, _ in selector.select(patience) for each in sockets if each is key.fileobj
         ]
+
+
+def _sweep(home: Path) -> None:
+    """Remove this user's folders whose listeners were killed."""
+    for folder in home.glob(f"{OURS}*"):
+        with contextlib.suppress(OSError):  # others sweep too, or it is in use
+            if folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / LOCK).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
 
 
 def _is_allowed(accepted: socket.socket) -> bool:

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from filelock import FileLock, Timeout
@@ -32,6 +30,7 @@ from finetuna_flows.colocation.failure import encode_failure
 from finetuna_flows.colocation.invitation import Invitation, join
 from finetuna_flows.colocation.report import ServiceReport
 from finetuna_flows.errors import AbsentError, CheckpointError, FinetunaError, PeerError
+from finetuna_flows.processes.termination import terminable
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.settings import Settings
 
@@ -48,7 +47,6 @@ AGAIN = 1.0
 LOST = 4
 """Exit code where the learner was lost and the label under way had to be given up."""
 FAILED = 3
-TERMINATED = 143
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,11 @@ class Order:
 def main() -> NoReturn:
     """Serve in the present folder; leave a report there, whatever happens."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, _terminate)
-    directory = Path.cwd()
+    with terminable():
+        _run(Path.cwd())
+
+
+def _run(directory: Path) -> NoReturn:
     order = Order(**json.loads((directory / ORDER).read_text()))
     report = ServiceReport()
     try:
@@ -192,10 +193,6 @@ class _LossWatch:
         )
         replace(self._client.report, failure=encode_failure(lost)).write(self._directory)
         os._exit(LOST)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

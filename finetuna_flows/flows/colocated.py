@@ -27,6 +27,7 @@ from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.flows.store_rendezvous import StoreRendezvous
 from finetuna_flows.flows.twins import told_to_twin
 from finetuna_flows.parents.specs import EmbeddedParentSpec
+from finetuna_flows.processes.termination import terminable
 from finetuna_flows.protocols import ParentCalculator, Spec
 from finetuna_flows.results.build import build_service_doc
 from finetuna_flows.results.service import ServiceDoc
@@ -63,7 +64,7 @@ class ServeMaker(Maker):
         prev_dir
             Directory of an earlier try, whose labels are not computed again.
         """
-        with told_to_twin(self, PARENT_LEFT):
+        with terminable(), told_to_twin(self, PARENT_LEFT):
             report = self._serve(prev_dir)
         return build_service_doc(
             asdict(report),

@@ -19,6 +19,7 @@ from finetuna_flows.colocation.specs import place
 from finetuna_flows.errors import CheckpointError
 from finetuna_flows.flows.identity import identity_of
 from finetuna_flows.flows.twins import told_to_twin
+from finetuna_flows.processes.termination import terminable
 from finetuna_flows.protocols import (
     CorrectableSurrogate,
     ParentCalculator,
@@ -50,7 +51,7 @@ def relax_job(method: Callable[..., RelaxationDoc]) -> MakeJob:
     def placed(
         maker: Maker, structure: Structure | Atoms, prev_dir: str | Path | None = None
     ) -> RelaxationDoc:
-        with told_to_twin(maker), placement_of(maker).learner.taken():
+        with terminable(), told_to_twin(maker), placement_of(maker).learner.taken():
             return method(maker, structure, prev_dir)
 
     make_job = job(placed, data=list(DATA_KEYS), output_schema=RelaxationDoc)
