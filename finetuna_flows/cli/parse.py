@@ -73,6 +73,12 @@ def parse_parent(words: str, arguments: str | None) -> Spec[ParentCalculator]:
         said = {"continuation": Continuation(rest)} if rest else {}
         return VaspParentSpec(_input_set(given), **said)
     if words == "ipi":
+        if missing := [each for each in ("command", "calculator") if each not in given]:
+            raise ValueError(
+                f"--parent is ipi but --parent-args lacks {' and '.join(missing)}; say "
+                '{"command": "pw.x -in espresso.pwi --ipi {name}:UNIX", "calculator": '
+                '"finetuna_flows.colocation.espresso:espresso", "arguments": {…}}'
+            )
         return _made("--parent-args", IpiParentSpec, given, {})
     if kind == "twin" and rest:
         return _made("--parent-args", TwinParentSpec, given, {"meeting": Meeting(key=rest)})

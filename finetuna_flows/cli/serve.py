@@ -52,7 +52,7 @@ def serve(
     structure: Structure = None,
     twin: Twin = None,
     connect: Connect = None,
-    parent: options.Parent = "embedded",
+    parent: options.Parent = None,
     parent_args: options.ParentArgs = None,
     vasp_inputs: options.VaspInputs = None,
     launcher: options.Launcher = "",
@@ -62,7 +62,9 @@ def serve(
 ) -> None:
     """Label geometries for a learner elsewhere, until it has finished.
 
-    Every label is on disk before it is sent, and is not computed again by the same command.
+    Every label is on disk before it is sent, and is not computed again by the same command. Twins
+    meet in the folder FINETUNA_FLOWS_RENDEZVOUS_PATH, which must be the same for both; two pairs at
+    once need two --directory. Exit codes are those of `relax`.
     """
     console = Console(stderr=True)
     with told_apart(console):

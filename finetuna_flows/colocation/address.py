@@ -77,7 +77,9 @@ def parse_address(words: str) -> Address:
     host, _, port = rest.rpartition(":")
     if kind == "tcp" and host and port.isdecimal() and 0 < int(port) < 2**16:
         return TcpAddress(host, int(port))
-    raise ValueError(f"address is {words!r} but must be unix:PATH or tcp:HOST:PORT")
+    raise ValueError(
+        f"address is {words!r} but must be unix:PATH or tcp:HOST:PORT, with a port of 1 to 65535"
+    )
 
 
 def interface_address(interface: str) -> str:

@@ -78,9 +78,10 @@ class Invitation:
         hint = ""
         if not any(each.startswith("tcp:") for each in self.addresses):
             hint = "; between machines set FINETUNA_FLOWS_INTERFACE where the learner runs"
+        if not self.host:
+            raise PeerError(f"nobody answers: {', '.join(reasons)}; start what listens there first")
         raise PeerError(
-            f"the learner on {self.host or 'an unnamed machine'} cannot be reached "
-            f"({', '.join(reasons)}){hint}"
+            f"the learner on {self.host} cannot be reached ({', '.join(reasons)}){hint}"
         )
 
 

@@ -46,6 +46,10 @@ class FileRendezvous(MSONable):
         if self.folder is not None:
             _absolute(Path(self.folder))
 
+    def __str__(self) -> str:
+        """Where that is on this machine."""
+        return str(self._path(""))
+
     def put(self, name: str, text: str) -> None:
         """Leave a note that only this user may read."""
         path = self._path(name)

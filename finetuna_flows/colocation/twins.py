@@ -56,7 +56,7 @@ class Meeting(MSONable):
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.key):
             raise ValueError(
-                f"`key` is {self.key!r} but must consist of letters, digits, dots and dashes"
+                f"`key` is {self.key!r} but must consist of letters, digits, and _ . -"
             )
 
     def put(self, name: str, text: str) -> None:
@@ -100,8 +100,11 @@ class Meeting(MSONable):
         if _is_of_the_other(reason):
             return
         when = time.strftime("%Y-%m-%d %H:%M:%S")
+        why = f"{type(reason).__name__}: {reason}"
+        if isinstance(reason, SystemExit | KeyboardInterrupt):
+            why = "it was terminated"
         try:
-            self.put(name, f"{type(reason).__name__}: {reason} ({socket.gethostname()}, {when})")
+            self.put(name, f"{why} ({socket.gethostname()}, {when})")
         except Exception:  # the reason itself goes on
             logger.exception("the twin of %s cannot be told", self.key)
 
@@ -139,6 +142,14 @@ class TwinPartner:
     def come(self, listener: Listener, token: str, _: Atoms) -> None:
         """Let the parent's job know where to come to."""
         self._meeting.remove(LEARNER_LEFT)
+        logger.info(
+            "waiting up to %g s for the parent of %s (on the command line: finetuna-flows serve "
+            "--twin %s); notes are in %s",
+            self._meeting.patience.meet,
+            self._meeting.key,
+            self._meeting.key,
+            self._meeting.rendezvous,
+        )
         invitation = Invitation(tuple(map(str, listener.addresses)), token, socket.gethostname())
         self._meeting.put(INVITATION, json.dumps(asdict(invitation)))
 
@@ -218,4 +229,6 @@ class Attendance:
             self._meeting.listen(LEARNER_LEFT, self._who)
             if self._ended is not None:
                 raise self._ended from exc
-            raise type(exc)(f"{self._who}: {exc}") from exc
+            place = f"; notes are in {self._meeting.rendezvous}"
+            where = place if isinstance(exc, AbsentError) else ""
+            raise type(exc)(f"{self._who}: {exc}{where}") from exc

@@ -18,7 +18,7 @@ from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.placement import Placement
 from finetuna_flows.colocation.rendezvous import PARENT_LEFT, FileRendezvous, Rendezvous
 from finetuna_flows.colocation.report import ServiceReport
-from finetuna_flows.colocation.specs import TwinParentSpec, check_launcher, make_order
+from finetuna_flows.colocation.specs import TwinParentSpec, make_order
 from finetuna_flows.colocation.twins import Attendance, Meeting
 from finetuna_flows.errors import ParentError
 from finetuna_flows.flows.compare import RelaxMaker
@@ -52,7 +52,6 @@ class ServeMaker(Maker):
         check_specs(self, "parent")
         if isinstance(self.parent, TwinParentSpec):
             raise TypeError("`parent` is a TwinParentSpec, which another job serves; name that one")
-        check_launcher(self.parent, self.placement)
         self.tags = tuple(self.tags)
 
     @job(output_schema=ServiceDoc)
@@ -121,7 +120,6 @@ class ColocatedRelaxMaker(Maker):
                 f"`relax_maker` is {self.relax_maker!r} but must be a Maker with a parent that can "
                 "be served, such as OnlineRelaxMaker()"
             )
-        check_launcher(self.relax_maker.parent, self.relax_maker.placement)
 
     def make(
         self,

@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from threadpoolctl import threadpool_limits
 
 from finetuna_flows.colocation.placement import Placement
-from finetuna_flows.colocation.specs import place
+from finetuna_flows.colocation.specs import check_launcher, place
 from finetuna_flows.errors import CheckpointError
 from finetuna_flows.flows.identity import identity_of
 from finetuna_flows.flows.twins import told_to_twin
@@ -137,6 +137,8 @@ def check_specs(maker: Maker, *names: str) -> None:
     ------
     TypeError
         Naming the field and what it needs.
+    ValueError
+        If a launcher is said for a parent that starts its programs itself.
     """
     if not isinstance(maker.name, str):
         raise TypeError(f"`name` is {maker.name!r} but must be a string; give fields by name")
@@ -144,6 +146,9 @@ def check_specs(maker: Maker, *names: str) -> None:
         spec = getattr(maker, name)
         if not callable(getattr(spec, "build", None)):
             raise TypeError(f"`{name}` is {spec!r} but must be a spec, such as AseParentSpec()")
+    placement = getattr(maker, "placement", None)
+    if "parent" in names and placement is not None:
+        check_launcher(getattr(maker, "parent"), placement)  # noqa: B009 - not every Maker has one
 
 
 def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalculator) -> None:

@@ -21,6 +21,10 @@ class StoreRendezvous(MSONable):
     read the store can read the run's token.
     """
 
+    def __str__(self) -> str:
+        """In words."""
+        return "the job store"
+
     def put(self, name: str, text: str) -> None:
         """Leave a note."""
         _store().update([{"uuid": name, "index": 1, NOTE: text}], key=["uuid", "index"])
