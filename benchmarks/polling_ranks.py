@@ -4,9 +4,7 @@
 
 runs the command beside two processes that use a processor each until it has ended, or until they
 are stopped. In a `Placement` it stands for ``mpirun -n 3``: the command is rank 0, which sleeps
-while it waits for the learner, and the others wait for rank 0, each bound to a processor. Unbound
-ones would not show what they cost: Linux weighs sessions where nothing else divides a machine (see
-autogroup in sched(7)), and may leave them one processor together.
+while it waits for the learner, and the others, each bound to a processor, wait for rank 0.
 """
 
 from __future__ import annotations

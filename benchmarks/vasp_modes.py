@@ -25,6 +25,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from ase import Atoms
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from finetuna_flows.parents.specs import Continuation, VaspParentSpec
 from finetuna_flows.parents.vasp.inputs import make_inputs
 from finetuna_flows.parents.vasp.interactive import InteractiveVasp

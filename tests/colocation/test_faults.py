@@ -87,7 +87,7 @@ def test_a_half_is_ended(
     victim = halves.service("own") if (what, who) == ("own", "parent") else halves.pid(what, who)
     halves.kill(victim, number)
     if what == "twins":
-        check_the_twin_is_lost(who, moment, halves)
+        check_the_twin_is_lost(who, moment, number, halves)
     elif who == "learner":
         halves.check_clean()
         check_resumes(halves, what)
@@ -101,8 +101,14 @@ def test_a_half_is_ended(
         check_resumes(halves, what)
 
 
-def check_the_twin_is_lost(who: str, moment: str, halves: Halves) -> None:
+def check_the_twin_is_lost(who: str, moment: str, number: signal.Signals, halves: Halves) -> None:
     until(lambda: not halves.is_running(who), SOON, "the end of the victim")
+    if (who, moment, number) == ("learner", BEFORE, signal.SIGTERM):  # it had time to say so
+        halves.notes.open()
+        halves.wait("parent", patience=SOON)
+        assert "was terminated" in halves.words("parent")
+        check_resumes(halves, "twins")
+        return
     if moment not in MET:  # the other has not noticed, and meets the next try
         other = halves.jobs[OTHER[who]]
         until(lambda: who == "learner" or halves.left() == {other}, SOON, "the end of its process")
