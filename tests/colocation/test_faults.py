@@ -12,7 +12,6 @@ import pytest
 
 from tests.colocation.halves import Halves
 from tests.colocation.moments import (
-    BEFORE,
     CLOSING,
     LABELLING,
     MET,
@@ -34,11 +33,9 @@ SOON = 10.0
 and as long as a guard gives programs where it must end one."""
 QUICK = {
     ("own", "learner", LABELLING, signal.SIGKILL),
-    ("own", "learner", WAITING, signal.SIGKILL),
     ("own", "parent", LABELLING, signal.SIGKILL),
     ("own", "parent", TUNING, signal.SIGTERM),
     ("own", "parent", CLOSING, signal.SIGKILL),
-    ("twins", "parent", BEFORE, signal.SIGTERM),
 }
 """Cases that the ordinary suite has; they take less than three seconds."""
 CASES = [
@@ -103,10 +100,10 @@ def test_a_half_is_ended(
 
 def check_the_twin_is_lost(who: str, moment: str, number: signal.Signals, halves: Halves) -> None:
     until(lambda: not halves.is_running(who), SOON, "the end of the victim")
-    if (who, moment, number) == ("learner", BEFORE, signal.SIGTERM):  # it had time to say so
+    if moment not in MET and number == signal.SIGTERM:  # it had time to say so
         halves.notes.open()
-        halves.wait("parent", patience=SOON)
-        assert "was terminated" in halves.words("parent")
+        halves.wait(OTHER[who], patience=SOON)
+        assert "was terminated" in halves.words(OTHER[who])
         check_resumes(halves, "twins")
         return
     if moment not in MET:  # the other has not noticed, and meets the next try

@@ -35,6 +35,7 @@ def here(tmp_path: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 class TestEMT(ParentContract):
     keeps = frozenset({"parent"})
 

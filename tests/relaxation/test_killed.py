@@ -42,10 +42,8 @@ def asked(directory: Path) -> list[str]:
     return (directory / "asked.txt").read_text().splitlines()
 
 
-@pytest.mark.parametrize(
-    "method",
-    [each if each == "online" else pytest.param(each, marks=pytest.mark.slow) for each in METHODS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_ten_kills_lose_nothing(method: str, tmp_path: Path) -> None:
     rng = random.Random(20)
     for _ in range(KILLS):

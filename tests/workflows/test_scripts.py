@@ -35,7 +35,7 @@ def meeting_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "02_compare_methods.py",
         pytest.param("04_adapt_a_surrogate.py", marks=pytest.mark.slow),
         pytest.param("05_compare_with_vasp_cg.py", marks=pytest.mark.slow),
-        "06_parent_in_its_own_process.py",
+        pytest.param("06_parent_in_its_own_process.py", marks=pytest.mark.slow),
         pytest.param("07_twins.py", marks=pytest.mark.slow),
     ],
 )
