@@ -34,6 +34,8 @@ from finetuna_flows.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+FAREWELL = 3.0
+"""Seconds in which a learner that loses its parent takes its invitation away."""
 POLL = 0.1
 """Seconds; how often the parent's job looks whether its process has ended."""
 
@@ -203,9 +205,23 @@ class Attendance:
                 time.sleep(POLL)
             if self._process.companion.exit_code != 0:
                 self._raise_cause()
+        except (SystemExit, KeyboardInterrupt) as exc:
+            self._process.end()
+            if self._learner_leaves():
+                raise exc from TwinEndedError(f"the {self._who} has left")  # needs no telling
+            raise
         finally:
             self._process.end()
         self._meeting.remove(LEARNER_LEFT, PARENT_LEFT)
+
+    def _learner_leaves(self) -> bool:
+        """Whether a learner that was met has seen by itself that its parent is gone."""
+        deadline = time.monotonic() + FAREWELL
+        while self._known is not None and time.monotonic() < deadline:
+            if self._meeting.get(INVITATION) is None:
+                return True
+            time.sleep(POLL)
+        return False
 
     def _pass_on(self) -> None:
         note = self._meeting.get(INVITATION)

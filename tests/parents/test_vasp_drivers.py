@@ -356,7 +356,7 @@ def test_silence_has_a_deadline(
 def test_a_crashed_process_is_started_again_once(
     fault: str, atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "1")
+    monkeypatch.setenv("FINETUNA_FLOWS_VASP_SILENCE", "3")
     with stand_in(fault=f"{fault}@3", fault_file=str(tmp_path / "happened")):
         made = labels(build(), atoms, range(4))
     plain = labels(build(), atoms, range(4))
