@@ -19,7 +19,7 @@ from finetuna_flows.colocation import ipi
 from finetuna_flows.colocation.connection import Connection
 from finetuna_flows.colocation.failure import encode_failure
 from finetuna_flows.colocation.kept_labels import KeptLabels
-from finetuna_flows.colocation.proof import is_proven, new_token, prove
+from finetuna_flows.colocation.proof import ParentsProof
 from finetuna_flows.colocation.report import ServiceReport
 from finetuna_flows.colocation.structure import decode_structure
 from finetuna_flows.errors import FinetunaError, ProtocolError
@@ -70,14 +70,14 @@ class Client:
     """Leaves the parent; to be entered before `serve`."""
     report: ServiceReport = field(default_factory=ServiceReport)
     """So far."""
-    _challenge: str = ""
-    _proven: bool = False
     _kept: KeptLabels | None = None
     _label: Label | None = None
     _failed: ipi.Json | None = None
-    _theirs: str = ""
     _ours: bool = False
     _cycles: list[int | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._proof = ParentsProof(self.token)
 
     def serve(self) -> None:
         """Answer until ``EXIT``.
@@ -99,7 +99,7 @@ class Client:
     @property
     def is_with_stranger(self) -> bool:
         """Whether the other side has to prove still that it is the run's learner."""
-        return bool(self.token) and not self._proven
+        return self._proof.is_due
 
     def finish(self) -> None:
         """Close the books, when the parent has ended."""
@@ -150,11 +150,12 @@ class Client:
     def _begin(self, content: bytes) -> None:
         said = ipi.read_ours(content)
         if said is not None and "challenge" in said:
-            self._prove(str(said["challenge"]))
+            challenge, peer = str(said["challenge"]), self.connection.peer
+            self._send_ours(ipi.PROOF, self._proof.answer(challenge, peer))
             return
         self._ours = said is not None
-        if self.token and not self._proven:
-            self._check_proof(said or {})
+        if self._proof.is_due:
+            self._proof.check((said or {}).get("proof"), self.connection.peer)
         atoms = self.atoms
         if said is not None:
             atoms = decode_structure(said["structure"])
@@ -167,25 +168,6 @@ class Client:
             answer = encode_failure(exc)
         if self._ours:
             self._send_ours(ipi.PARENT, answer)
-
-    def _prove(self, theirs: str) -> None:
-        if not self.token:
-            raise ProtocolError(
-                f"{self.connection.peer} asks for the token of its run, but none was given"
-            )
-        if not theirs.isascii():
-            raise ProtocolError(f"{self.connection.peer} challenges with {theirs[:60]!r}")
-        self._challenge, self._theirs = new_token(), theirs
-        proof = prove(self.token, "parent", theirs, self._challenge)
-        self._send_ours(ipi.PROOF, {"proof": proof, "challenge": self._challenge})
-
-    def _check_proof(self, said: ipi.Json) -> None:
-        proof = said.get("proof")
-        if not self._challenge or not is_proven(
-            proof, self.token, "learner", self._challenge, self._theirs
-        ):
-            raise ProtocolError(f"{self.connection.peer} does not know the token of this run")
-        self._proven = True
 
     def _prepare(self, atoms: Atoms | None) -> ipi.Json:
         """Get ready for a structure; what the parent says of itself."""

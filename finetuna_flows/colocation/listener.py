@@ -11,13 +11,11 @@ import shutil
 import socket
 import struct
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
-from finetuna_flows.colocation import ipi
 from finetuna_flows.colocation.address import (
     PATH_LIMIT,
     Address,
@@ -26,7 +24,8 @@ from finetuna_flows.colocation.address import (
     interface_address,
 )
 from finetuna_flows.colocation.connection import LOOK, Connection, Watch, nobody_watches
-from finetuna_flows.errors import AbsentError, PeerError
+from finetuna_flows.colocation.newcomer import Newcomer
+from finetuna_flows.errors import AbsentError
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +38,6 @@ LOCK = "lock"
 BACKLOG = 16
 UNDECIDED = 32
 """Connections that may be looked at at once; the oldest gives way."""
-FIRST_WORD = 10.0
-"""Seconds until a newcomer must have taken the first word."""
 CREDENTIALS = struct.Struct("3i")
 """Process, user and group of a UNIX socket's peer: unix(7)."""
 
@@ -113,7 +110,7 @@ class Listener:
         AbsentError, PeerError
             If none comes in time, or `watch` knows that none will.
         """
-        newcomers: list[_Newcomer[T]] = []
+        newcomers: list[Newcomer[T]] = []
         deadline = time.monotonic() + patience
         wake, woken = socket.socketpair()
         try:
@@ -129,7 +126,7 @@ class Listener:
                     if each is woken:
                         woken.recv(1)
                     elif (connection := self._accept(each)) is not None:
-                        newcomers.append(_Newcomer(connection, admit, wake))
+                        newcomers.append(Newcomer(connection, admit, wake))
                 for newcomer in [each for each in newcomers if each.is_judged]:
                     newcomers.remove(newcomer)
                     if newcomer.is_admitted():
@@ -178,55 +175,6 @@ class Listener:
             newcomer.close()
             return None
         return newcomer
-
-
-class _Newcomer(Generic[T]):
-    """Somebody who has connected and is judged in a thread, so that none holds up another."""
-
-    def __init__(
-        self, connection: Connection, admit: Callable[[Connection], T], wake: socket.socket
-    ) -> None:
-        self._connection = connection
-        self._admit = admit
-        self._wake = wake
-        self._found: list[T] = []
-        self._refusal: Exception | None = None
-        self._thread = threading.Thread(target=self._judge, daemon=True)
-        self._thread.start()
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether `admit` has come to an end."""
-        return not self._thread.is_alive()
-
-    def is_admitted(self) -> bool:
-        """Whether it is the parent; raises what else `admit` raised than PeerError."""
-        if self._found:
-            return True
-        self._connection.close()
-        if not isinstance(self._refusal, PeerError):
-            raise self._refusal or AssertionError("judged without a judgement")
-        logger.warning("a connection was turned away: %s", self._refusal)
-        return False
-
-    def found(self) -> T:
-        """What `admit` made of it."""
-        return self._found[0]
-
-    def turn_away(self) -> None:
-        """End the connection, and with it the judgement."""
-        self._connection.hang_up()
-        self._thread.join()
-        self._connection.close()
-
-    def _judge(self) -> None:
-        try:
-            self._connection.send(ipi.word(ipi.STATUS), patience=FIRST_WORD)
-            self._found.append(self._admit(self._connection))
-        except Exception as exc:  # noqa: BLE001 - it is raised where it is waited for
-            self._refusal = exc
-        with contextlib.suppress(OSError):
-            self._wake.send(b"!")
 
 
 def _readable(sockets: Sequence[socket.socket], patience: float) -> list[socket.socket]:

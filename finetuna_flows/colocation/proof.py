@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import secrets
 
+from finetuna_flows.errors import ProtocolError
+
 BYTES = 32
 
 
@@ -30,3 +32,48 @@ def is_proven(proof: object, token: str, role: str, mine: str, theirs: object) -
     if not (proof.isascii() and theirs.isascii()):
         return False
     return hmac.compare_digest(proof, prove(token, role, mine, theirs))
+
+
+class ParentsProof:
+    """The parent's side of one proof: it answers the learner's challenge, then checks the learner.
+
+    Parameters
+    ----------
+    token
+        Of the run; empty where the other side asks for none.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._mine = self._theirs = ""
+        self.is_due = bool(token)
+        """Whether the other side has to prove still that it is the run's learner."""
+
+    def answer(self, theirs: str, peer: str) -> dict[str, str]:
+        """What the parent says to the challenge of `peer`.
+
+        Raises
+        ------
+        ProtocolError
+            If there is no token to know, or it is no challenge.
+        """
+        if not self._token:
+            raise ProtocolError(f"{peer} asks for the token of its run, but none was given")
+        if not theirs.isascii():
+            raise ProtocolError(f"{peer} challenges with {theirs[:60]!r}")
+        self._mine, self._theirs = new_token(), theirs
+        proof = prove(self._token, "parent", theirs, self._mine)
+        return {"proof": proof, "challenge": self._mine}
+
+    def check(self, proof: object, peer: str) -> None:
+        """See that `peer` knows the token too.
+
+        Raises
+        ------
+        ProtocolError
+            If it was not challenged, or does not.
+        """
+        known = is_proven(proof, self._token, "learner", self._mine, self._theirs)
+        if not self._mine or not known:
+            raise ProtocolError(f"{peer} does not know the token of this run")
+        self.is_due = False

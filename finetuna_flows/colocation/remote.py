@@ -146,12 +146,9 @@ class RemoteParent:
                     raise ParentError(str(cause), retryable=exc.retryable) from cause
                 logger.warning("%s; it is started again", cause)
                 lost += 1
-            except Exception:
+            except BaseException:  # after the parent's own words it can be asked again
                 if self._driver is not None and not self._driver.is_in_step:
                     self._forget()
-                raise  # the parent's own words, after which it can be asked again
-            except BaseException:
-                self._forget()
                 raise
             else:
                 return replace(label, restarts=label.restarts + lost)
