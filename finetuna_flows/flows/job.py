@@ -146,9 +146,8 @@ def check_specs(maker: Maker, *names: str) -> None:
         spec = getattr(maker, name)
         if not callable(getattr(spec, "build", None)):
             raise TypeError(f"`{name}` is {spec!r} but must be a spec, such as AseParentSpec()")
-    placement = getattr(maker, "placement", None)
-    if "parent" in names and placement is not None:
-        check_launcher(getattr(maker, "parent"), placement)  # noqa: B009 - not every Maker has one
+        if name == "parent":
+            check_launcher(spec, placement_of(maker))
 
 
 def check_known(atoms: Atoms, surrogate: Surrogate | None, parent: ParentCalculator) -> None:
