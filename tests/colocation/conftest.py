@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from ase import Atoms
 
 from finetuna_flows.colocation.connection import Connection
 from finetuna_flows.processes.tree import all_processes, descendants, marked
 from tests.children import MARKER, wait_until
+from tests.systems import oxygen_on_copper
 
 PATIENCE = 5.0
 """Seconds for what is about to end."""
@@ -67,3 +70,14 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except OSError:
         return ""
+
+
+@pytest.fixture
+def atoms() -> Atoms:
+    return oxygen_on_copper()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[None]:
+    with contextlib.chdir(tmp_path):
+        yield

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +26,8 @@ from tests.fakes.ipi_engine import (
     TOLD,
     WANTS_INIT,
 )
-from tests.systems import oxygen_on_copper
+
+pytestmark = pytest.mark.usefixtures("here")
 
 ENGINE = Path(ipi_engine.__file__)
 
@@ -37,17 +36,6 @@ def bad(mode: str, meet: float = 20.0) -> IpiParentSpec:
     command = f"{sys.executable} -I -S {ENGINE} {mode} {{name}}"
     patience = Patience(meet=meet, label=20.0)
     return IpiParentSpec(command, f"{ENGINE}:Written", patience=patience)
-
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
-    with contextlib.chdir(tmp_path):
-        yield
 
 
 def test_an_engine_that_misses_nothing_labels(atoms: Atoms) -> None:

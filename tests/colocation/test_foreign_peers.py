@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,7 +26,8 @@ from finetuna_flows.records import Label
 from tests.contracts.parent import ParentContract
 from tests.fakes import ipi_engine
 from tests.relaxation.parts import online
-from tests.systems import oxygen_on_copper
+
+pytestmark = pytest.mark.usefixtures("here")
 
 ENGINE = Path(ipi_engine.__file__)
 ASE_ENGINE = ENGINE.with_name("ipi_ase_engine.py")
@@ -38,17 +37,6 @@ ROUNDING = 1e-9  # eV and eV/Å; of units and back, on tens of eV
 def by_ase() -> IpiParentSpec:
     command = f"{sys.executable} {ASE_ENGINE} {{name}}"
     return IpiParentSpec(command, f"{ASE_ENGINE}:Written", patience=Patience(meet=30.0, label=30.0))
-
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
-    with contextlib.chdir(tmp_path):
-        yield
 
 
 def emt(atoms: Atoms) -> Label:

@@ -25,14 +25,8 @@ from finetuna_flows.protocols import ParentCalculator
 from finetuna_flows.records import Label
 from tests.contracts.parent import shaken
 from tests.fakes import ase_engines
-from tests.systems import oxygen_on_copper
 
 LABEL = Label(-1.0, np.ones((9, 3)), free_energy=-1.5, scf_cycles=17)
-
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
 
 
 def counting(folder: Path) -> ParentCalculator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -20,19 +19,9 @@ from finetuna_flows.processes.tree import descendants
 from finetuna_flows.protocols import ParentCalculator
 from tests.colocation.own import OWN, asked, engine, own
 from tests.contracts.parent import ParentContract, shaken
-from tests.systems import oxygen_on_copper
 from tests.vasp import stand_in
 
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
-    with contextlib.chdir(tmp_path):
-        yield
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.slow

@@ -27,7 +27,6 @@ from tests.colocation.visitors import (
     saying,
     serve,
 )
-from tests.systems import oxygen_on_copper
 
 TOKEN, MINE, THEIRS = "token", "my challenge", "their challenge"
 PROOF = prove(TOKEN, "parent", MINE, THEIRS)
@@ -39,11 +38,6 @@ Ends = tuple[Connection, socket.socket]
 
 def learner(*visits: Visit) -> RemoteParent:
     return RemoteParent(Door(*visits), Patience(meet=20.0, close=10.0), None, "EMT elsewhere")
-
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
 
 
 def test_who_knows_the_token_proves_it() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +15,10 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.specs import AseParentSpec
 from tests.colocation.own import asked, engine, own
 from tests.contracts.parent import shaken
-from tests.systems import oxygen_on_copper
+
+pytestmark = pytest.mark.usefixtures("here")
 
 TWO = Placement(launcher="mpirun --oversubscribe -n 2")
-
-
-@pytest.fixture
-def atoms() -> Atoms:
-    return oxygen_on_copper()
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
-    with contextlib.chdir(tmp_path):
-        yield
 
 
 def test_a_process_that_is_killed_is_started_again_once(atoms: Atoms) -> None:
