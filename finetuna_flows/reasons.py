@@ -64,3 +64,16 @@ class Integrity(Reason):
         "no_adsorbate",
         "no atom is tagged as adsorbate, so there was nothing to watch",
     )
+
+
+class FailureReason(Reason):
+    """Why a relaxation is no success by the strict rule."""
+
+    NO_ENERGY = "no_energy", "there is no energy to compare"
+    NOT_CONVERGED = "not_converged", "the parent's own forces are not below the threshold"
+    HIGHER = "higher", "its energy is above the reference's by more than the tolerance"
+    ANOTHER_MINIMUM = "another_minimum", "it ended in another minimum that is not lower"
+    ADSORBATE_CHANGED = (
+        "adsorbate_changed",
+        "it ended in another minimum where the adsorbate is no longer what it was",
+    )

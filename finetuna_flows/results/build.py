@@ -14,17 +14,21 @@ from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+from ase import Atoms
 from emmet.core.types.enums import TaskState
 from pymatgen.core.structure import Molecule, Structure
 
 from finetuna_flows.finetuning.recipe import AdaptReport
-from finetuna_flows.geometry import fmax, free_components
+from finetuna_flows.geometry import Mask, fmax, free_components
 from finetuna_flows.records import Relaxation, Step
 from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
 from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
-from finetuna_flows.results.portable import metadata, to_pymatgen
+from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
+from finetuna_flows.structures.fingerprint import start_key
+from finetuna_flows.structures.prepare import tagged_adsorbate
 
 PACKAGES = (
     "finetuna-flows",
@@ -76,8 +80,11 @@ def build_relaxation_doc(
         **metadata(structure),
         uuid=str(uuid4()),
         name=name,
+        system=_said_of(relaxation.start),
+        adsorbate=adsorbate_formula(relaxation.start),
         tags=tuple(tags),
         method=relaxation.method,
+        parent_mode=_parent_mode(spec),
         level_of_theory=relaxation.level,
         spec=dict(spec),
         structure=structure,
@@ -116,15 +123,20 @@ def build_comparison_doc(
     rows: Sequence[ComparisonRow],
     *,
     name: str,
+    system: str | None,
     reference_method: str,
     energy_tolerance: float,
     initial_structure: Structure | Molecule | None,
 ) -> ComparisonDoc:
     """Put the rows of a comparison under the metadata of the structure they started from."""
+    start = to_ase(initial_structure) if initial_structure is not None else None
     return ComparisonDoc(
         **(metadata(initial_structure) if initial_structure is not None else {}),
         uuid=str(uuid4()),
         name=name,
+        system=system,
+        system_key=start_key(start) if start is not None else "",
+        adsorbate=adsorbate_formula(start) if start is not None else None,
         reference_method=reference_method,
         energy_tolerance=energy_tolerance,
         initial_structure=initial_structure,
@@ -255,10 +267,42 @@ def ledger(relaxation: Relaxation) -> tuple[LedgerEntry, ...]:
             replayed=step.replayed,
             predicted_energy=step.prediction.energy if step.prediction else None,
             predicted_fmax=fmax(step.prediction.forces, free) if step.prediction else None,
+            force_error=_force_error(step, free),
+            tuned_force_error=step.fit.force_rmse_after if step.fit else None,
         )
         for index, step in enumerate(relaxation.labelled)
         if (label := step.label) is not None
     )
+
+
+def _force_error(step: Step, free: Mask) -> float | None:
+    """Root mean square over the free components, eV/Å."""
+    if step.prediction is None or step.label is None or not free.any():
+        return None
+    return float(np.sqrt(np.mean((step.prediction.forces - step.label.forces)[free] ** 2)))
+
+
+def adsorbate_formula(atoms: Atoms) -> str | None:
+    """Hill formula of the atoms that are tagged as adsorbate; None where none is."""
+    adsorbate = tagged_adsorbate(atoms)
+    return str(atoms[adsorbate].get_chemical_formula("hill")) if adsorbate else None
+
+
+def _said_of(atoms: Atoms) -> str | None:
+    """What the user calls the structure."""
+    said = atoms.info.get("system")
+    return None if said is None else str(said)
+
+
+def _parent_mode(spec: Mapping[str, Any]) -> str | None:
+    """The continuation of the parent's spec, which a twin's holds one deeper."""
+    parent = spec.get("parent")
+    if not isinstance(parent, Mapping):
+        return None
+    mode = parent.get("continuation")
+    if isinstance(mode, Mapping):  # an enum, as monty writes it
+        mode = mode["value"]
+    return _parent_mode(parent) if mode is None else str(mode)
 
 
 def packages() -> dict[str, str]:

@@ -10,6 +10,7 @@ from ase import Atoms
 from emmet.core.types.enums import TaskState
 
 from finetuna_flows.geometry import largest_displacement
+from finetuna_flows.reasons import FailureReason, Integrity
 from finetuna_flows.results.build import build_comparison_doc
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import to_ase
@@ -62,9 +63,11 @@ def compare(
         else _absent(method)
         for method in dict.fromkeys((reference_method, *relaxations))
     ]
+    said = [doc.system for doc in given.values() if doc.system is not None]
     return build_comparison_doc(
         rows,
         name=name,
+        system=said[0] if said else None,
         reference_method=reference_method,
         energy_tolerance=energy_tolerance,
         initial_structure=given[first].initial_structure if first is not None else None,
@@ -84,6 +87,7 @@ def _row(
         uuid=doc.uuid,
         level_of_theory=doc.level_of_theory,
         parent_calls=doc.parent_calls,
+        parent_mode=doc.parent_mode,
         scf_cycles=doc.scf_cycles,
         timings=doc.timings,
         energy=doc.energy,
@@ -104,7 +108,11 @@ def _against(
     notes = []
     if reference.parent_calls:
         measured["parent_calls_ratio"] = doc.parent_calls / reference.parent_calls
+    if reference.scf_cycles and doc.scf_cycles is not None:
+        measured["scf_cycles_ratio"] = doc.scf_cycles / reference.scf_cycles
     if doc.energy is None or reference.energy is None:
+        if doc.energy is None:
+            measured |= {"strict_success": False, "failures": (FailureReason.NO_ENERGY,)}
         return measured, ["no energy to compare: a parent never answered"]
     match = same_minimum(to_ase(reference.structure), to_ase(doc.structure))
     measured |= {"same_minimum": match.same, "rmsd": match.rmsd}
@@ -113,9 +121,48 @@ def _against(
     difference = doc.energy - reference.energy
     measured["energy_difference"] = difference
     measured["passes_energy_test"] = difference <= energy_tolerance
+    failures = strict_failures(
+        doc, same=match.same, difference=difference, energy_tolerance=energy_tolerance
+    )
+    measured |= {"failures": failures, "strict_success": not failures}
     if doc is not reference and not reference.converged:
         notes.append("the reference is not converged")
     return measured, notes
+
+
+def strict_failures(
+    doc: RelaxationDoc,
+    *,
+    same: bool,
+    difference: float,
+    energy_tolerance: float,
+) -> tuple[FailureReason, ...]:
+    """Why a relaxation is no success where a wrong minimum is one too; empty if it is a success.
+
+    The paper asks only whether the energy is at most `energy_tolerance` above the reference's.
+    Here the parent's forces must be below the threshold too, and the minimum be the reference's,
+    or a lower one in which the adsorbate is what it was at the start.
+
+    Parameters
+    ----------
+    doc
+        At the reference's level of theory.
+    same
+        Whether it ended in the reference's minimum.
+    difference
+        Energy minus the reference's, eV.
+    energy_tolerance
+        eV above the reference that still counts.
+    """
+    lower = difference < 0
+    as_it_was = doc.integrity in (Integrity.INTACT, Integrity.NO_ADSORBATE)
+    found = {
+        FailureReason.NOT_CONVERGED: not doc.converged,
+        FailureReason.HIGHER: difference > energy_tolerance,
+        FailureReason.ANOTHER_MINIMUM: not same and not lower,
+        FailureReason.ADSORBATE_CHANGED: not same and lower and not as_it_was,
+    }
+    return tuple(reason for reason, holds in found.items() if holds)
 
 
 def _absent(method: str) -> ComparisonRow:

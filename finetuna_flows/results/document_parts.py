@@ -110,3 +110,8 @@ class LedgerEntry(Document):
     """What the surrogate had predicted, eV; None where a method asks the parent alone."""
     predicted_fmax: float | None
     """What the surrogate had predicted, eV/Å."""
+    force_error: float | None = None
+    """Of what the surrogate had predicted, eV/Å: root mean square over the free components."""
+    tuned_force_error: float | None = None
+    """The same after tuning, over all labels that took part in it; None where nothing was learned.
+    In an imported run whose files tell it of this label alone, of this label."""

@@ -20,7 +20,7 @@ from monty.json import jsanitize
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 from pymatgen.core.structure import Molecule, Structure
 
-from finetuna_flows.reasons import Integrity, QueryReason, StopReason
+from finetuna_flows.reasons import FailureReason, Integrity, QueryReason, StopReason
 from finetuna_flows.results.document_parts import (
     BlobReference,
     Document,
@@ -60,11 +60,19 @@ class RelaxationDoc(StructureMetadata):
     uuid: str
     """Of this document; not the one of the job that made it."""
     name: str
-    """What the user calls this relaxation."""
+    """What the user calls this way of relaxing; comparisons put relaxations together by it."""
+    system: str | None = None
+    """What the user calls the structure: ``info["system"]`` of Atoms, ``properties["system"]`` of
+    a Structure, from the command line the name of the file; None where nothing was said."""
+    adsorbate: str | None = None
+    """Hill formula of the atoms that are tagged as adsorbate; None where none is."""
     tags: tuple[str, ...] = ()
     """The user's words to find it again."""
     method: str
     """How it was relaxed: ``online``, ``BFGS``, …"""
+    parent_mode: str | None = None
+    """What the parent kept between labels: ``cold``, ``restart`` or ``kept``, the FINETUNA paper's
+    M1, M2 and M3; None where the engine does not distinguish."""
     level_of_theory: str
     """Of the parent, in words."""
     spec: Annotated[Spec, BeforeValidator(plain)]
@@ -148,8 +156,12 @@ class ComparisonRow(Document):
     """Labels that it took."""
     parent_calls_ratio: float | None = None
     """The same relative to the reference's."""
+    parent_mode: str | None = None
+    """As in `RelaxationDoc`."""
     scf_cycles: int | None = None
     """Electronic iterations over all labels."""
+    scf_cycles_ratio: float | None = None
+    """The same relative to the reference's."""
     timings: Timings | None = None
     """Where the wall time went."""
     energy: float | None = None
@@ -158,6 +170,11 @@ class ComparisonRow(Document):
     """The same minus the reference's, eV."""
     passes_energy_test: bool | None = None
     """Whether that is at most `energy_tolerance`: the paper's one-sided test of success."""
+    strict_success: bool | None = None
+    """Whether it passes that test, is converged by the parent's own forces, and ends in the
+    reference's minimum, or in a lower one with the adsorbate as it was."""
+    failures: tuple[FailureReason, ...] = ()
+    """Why `strict_success` is False."""
     fmax: float | None = None
     """The parent's largest free force at the endpoint, eV/Å."""
     same_minimum: bool | None = None
@@ -168,6 +185,8 @@ class ComparisonRow(Document):
     """What became of the adsorbate."""
     stop_reason: StopReason | None = None
     """Why the relaxation ended."""
+    repeats: int = 0
+    """Older relaxations of this structure by this method, which are not counted."""
 
 
 class ComparisonDoc(StructureMetadata):
@@ -181,6 +200,12 @@ class ComparisonDoc(StructureMetadata):
     """Of this document."""
     name: str
     """What the user calls this comparison."""
+    system: str | None = None
+    """What the user calls the structure, as in `RelaxationDoc`."""
+    system_key: str = ""
+    """Digest of the geometry that all started from: of one structure always the same."""
+    adsorbate: str | None = None
+    """As in `RelaxationDoc`."""
     reference_method: str
     """What the others are measured against."""
     energy_tolerance: float

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
+import numpy as np
 from ase import Atoms
 
-from finetuna_flows.geometry import free_components
+from finetuna_flows.geometry import Array, free_components
 
 
 def structure_identity(atoms: Atoms) -> dict[str, object]:
@@ -28,3 +32,21 @@ def structure_identity(atoms: Atoms) -> dict[str, object]:
         "tags": atoms.get_tags().tolist(),
         "magmoms": atoms.get_initial_magnetic_moments().tolist(),
     }
+
+
+def start_key(atoms: Atoms) -> str:
+    """Digest of a geometry: 16 hexadecimal digits of SHA-256, from numbers rounded to 0.1 mÅ.
+
+    It names a geometry; two that are equal but for rounding may get two keys.
+    """
+    parts = {
+        "numbers": atoms.numbers.tolist(),
+        "pbc": atoms.pbc.tolist(),
+        "cell": _rounded(np.asarray(atoms.cell)),
+        "positions": _rounded(atoms.positions),
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _rounded(values: Array) -> object:
+    return (np.round(values, 4) + 0.0).tolist()  # + 0.0: no negative zero
