@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from ase import Atoms
 from emmet.core.types.enums import TaskState
 
-from finetuna_flows.geometry import largest_displacement
 from finetuna_flows.reasons import FailureReason, Integrity
 from finetuna_flows.results.build import build_comparison_doc
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import to_ase
+from finetuna_flows.results.systems import same_start
 from finetuna_flows.structures.connectivity import same_minimum
 
 ENERGY_TOLERANCE = 0.02
@@ -21,8 +19,6 @@ ENERGY_TOLERANCE = 0.02
 
 Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
 """
-SAME_START = 1e-3
-"""Å by which the given geometries may differ."""
 
 
 def compare(
@@ -172,17 +168,8 @@ def _absent(method: str) -> ComparisonRow:
 
 def _check_same_start(one: tuple[str, RelaxationDoc], other: tuple[str, RelaxationDoc]) -> None:
     first, second = (to_ase(doc.initial_structure) for _, doc in (one, other))
-    if not _same_geometry(first, second):
+    if not same_start(first, second):
         raise ValueError(
             f"{one[0]!r} started from {first.symbols} and {other[0]!r} from {second.symbols}, "
             "not from the same geometry; compare relaxations of one structure"
         )
-
-
-def _same_geometry(first: Atoms, second: Atoms) -> bool:
-    return (
-        np.array_equal(first.numbers, second.numbers)
-        and np.array_equal(first.pbc, second.pbc)
-        and np.allclose(first.cell, second.cell, atol=SAME_START)
-        and largest_displacement(first.positions, second.positions, first) <= SAME_START
-    )

@@ -1,0 +1,122 @@
+"""The study that a store holds: a comparison for every system, kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from jobflow import JobStore
+from maggma.core import Store
+from maggma.stores import MemoryStore, MongoStore
+
+from finetuna_flows.errors import StoreError
+from finetuna_flows.results.compare import ENERGY_TOLERANCE
+from finetuna_flows.results.comparison_builder import EVERYTHING, ComparisonBuilder
+from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
+from finetuna_flows.results.sqlite_store import LocalStore
+
+COLLECTION = "finetuna_comparisons"
+"""Where comparisons are kept, in the database of the relaxations."""
+USUAL_REFERENCES = ("vaspcg", "asebfgs", "bfgs")
+"""Names by which a reference is recognised, without regard to case and signs; the first counts."""
+BATCH = 100
+"""Systems that are built in one go."""
+
+
+def comparisons(
+    store: JobStore,
+    reference: str | None = None,
+    *,
+    tag: str | None = None,
+    energy_tolerance: float = ENERGY_TOLERANCE,
+) -> list[ComparisonDoc]:
+    """Every system of a connected store with its methods side by side; what is new is built.
+
+    Parameters
+    ----------
+    store
+        Comparisons are kept beside its documents, in the collection `COLLECTION`.
+    reference
+        Name of the method that the others are measured against. None: see `choose_reference`.
+    tag
+        Only relaxations with this tag.
+    energy_tolerance
+        eV above the reference that still counts as success.
+
+    Returns
+    -------
+    Sorted by what the systems are called.
+
+    Raises
+    ------
+    StoreError
+        If there is no relaxation by the reference, or none that a reference is known among.
+    """
+    source = store.docs_store
+    query: dict[str, Any] | None = {"output.tags": tag} if tag is not None else None
+    names = method_names(source, query)
+    if reference is None:
+        reference = choose_reference(names)
+    elif reference not in names:
+        raise StoreError(
+            f"no relaxation in {store.name} is named {reference!r}; there are "
+            f"{', '.join(names) or 'none at all'}",
+            retryable=False,
+        )
+    builder = ComparisonBuilder(
+        source,
+        beside(source),
+        reference,
+        query=query,
+        scope=EVERYTHING if tag is None else f"tag {tag}",
+        energy_tolerance=energy_tolerance,
+    )
+    return build(builder)
+
+
+def build(builder: ComparisonBuilder) -> list[ComparisonDoc]:
+    """Run a builder in this process, and return all that its target then holds of its own."""
+    builder.connect()  # type: ignore[no-untyped-call]  # maggma leaves it untyped
+    batch = []
+    for item in builder.get_items():
+        batch.append(builder.process_item(item))
+        if len(batch) == BATCH:
+            builder.update_targets(batch)
+            batch = []
+    builder.update_targets(batch)
+    return builder.built()
+
+
+def method_names(source: Store, query: dict[str, Any] | None = None) -> list[str]:
+    """What the relaxations in a store of documents are named, sorted."""
+    criteria = {"output.@class": RelaxationDoc.__name__, **(query or {})}
+    return sorted(source.distinct("output.name", criteria))
+
+
+def choose_reference(names: Sequence[str]) -> str:
+    """VASP CG where there is one, else BFGS on the parent, by any of their usual spellings.
+
+    Raises
+    ------
+    StoreError
+        If there is neither; naming what there is.
+    """
+    spelt = {"".join(filter(str.isalnum, name)).lower(): name for name in names}
+    for usual in USUAL_REFERENCES:
+        if usual in spelt:
+            return spelt[usual]
+    raise StoreError(
+        f"none of the methods {', '.join(names) or '(there is no relaxation)'} is known as a "
+        "reference (VASP CG or BFGS); name one with `reference` (--reference)",
+        retryable=False,
+    )
+
+
+def beside(source: Store) -> Store:
+    """A store for comparisons in the database of the relaxations; in memory where there is none."""
+    if isinstance(source, LocalStore):
+        return LocalStore(source.path, COLLECTION)
+    if isinstance(source, MongoStore) and not isinstance(source, MemoryStore):
+        words = {**source.as_dict(), "collection_name": COLLECTION}
+        return cast("Store", type(source).from_dict(words))
+    return MemoryStore(COLLECTION, key="uuid")
