@@ -111,7 +111,9 @@ def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
         if stem in VASP_NAMES and path.resolve().parent.name:
             stem = path.resolve().parent.name
         stem += f"-{index}" if index is not None else ""
-        inputs.append(Input(re.sub(r"[^\w.-]", "_", stem), atoms))
+        name = re.sub(r"[^\w.-]", "_", stem)
+        atoms.info.setdefault("system", name)
+        inputs.append(Input(name, atoms))
     names = [each.name for each in inputs]
     for name in names:
         if names.count(name) > 1:

@@ -75,6 +75,7 @@ def test_relax_list_show(folder: Path) -> None:
     assert doc["converged"]
     assert doc["fmax"] <= 0.05
     assert doc["tags"] == ["first"]
+    assert (doc["system"], doc["name"], doc["adsorbate"]) == ("o_cu", "online", "O")
     assert "fmax pred." in done.stderr  # the header of the plain lines
     assert len(done.stderr.splitlines()) >= doc["n_steps"]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from monty.json import MontyDecoder, MontyEncoder
+from pymatgen.core import Structure
 
+from finetuna_flows.reasons import FailureReason, Integrity
 from finetuna_flows.records import Relaxation
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.compare import compare
@@ -50,6 +53,7 @@ def test_calls_and_energies_are_measured_against_the_reference(
     assert row.passes_energy_test
     assert row.rmsd == pytest.approx(0.0, abs=1e-9)
     assert row.timings == online.timings
+    assert row.scf_cycles_ratio == pytest.approx(row.parent_calls_ratio)  # ten a call
     assert row.note == ""
     assert result.row("online") is row
 
@@ -74,6 +78,33 @@ def test_the_energy_test_is_one_sided(bfgs: RelaxationDoc) -> None:
     ]
     rows = compare(named(bfgs, *docs), "BFGS").rows
     assert [row.passes_energy_test for row in rows] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("shift", "away", "changed", "failures"),
+    [
+        (0.0, 0.0, {}, []),
+        (0.019, 0.0, {}, []),
+        (0.021, 0.0, {}, ["higher"]),
+        (0.0, 0.0, {"converged": False}, ["not_converged"]),
+        (0.01, 1.0, {}, ["another_minimum"]),
+        (-0.5, 1.0, {}, []),
+        (-2.8, 1.0, {"integrity": Integrity.DISSOCIATED}, ["adsorbate_changed"]),
+        (-0.5, 1.0, {"integrity": Integrity.NO_ADSORBATE}, []),
+        (0.5, 1.0, {"converged": False}, ["not_converged", "higher", "another_minimum"]),
+    ],
+)
+def test_the_strict_rule_wants_the_same_or_a_verified_lower_minimum(
+    bfgs: RelaxationDoc, shift: float, away: float, changed: dict[str, Any], failures: list[str]
+) -> None:
+    structure = bfgs.structure.copy()
+    assert isinstance(structure, Structure)
+    structure.translate_sites([len(structure) - 1], [0, 0, away], frac_coords=False)
+    update = {"structure": structure, "energy": (bfgs.energy or 0.0) + shift, **changed}
+    row = compare({"BFGS": bfgs, "other": bfgs.model_copy(update=update)}, "BFGS").row("other")
+    assert [reason.value for reason in row.failures] == failures
+    assert row.strict_success is (not failures)
+    assert row.same_minimum is (away == 0.0)
 
 
 def test_a_method_without_a_relaxation_has_a_row(bfgs: RelaxationDoc) -> None:
@@ -108,6 +139,8 @@ def test_a_run_without_labels_is_a_failed_row(bfgs: RelaxationDoc) -> None:
     row = compare(named(bfgs, document(never_answered(slab()))), "BFGS").row("online")
     assert row.state.value == "failed"
     assert row.parent_calls_ratio == 0.0
+    assert row.strict_success is False
+    assert row.failures == (FailureReason.NO_ENERGY,)
     assert row.note == (
         "not converged: the allowed wall time is used up; "
         "no energy to compare: a parent never answered"

@@ -60,7 +60,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
         made = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     made.connect()
     yield made
-    made.close()
+    made.close()  # type: ignore[no-untyped-call]  # maggma leaves it untyped
 
 
 def put(store: JobStore, *docs: RelaxationDoc) -> None:

@@ -72,6 +72,32 @@ def test_constraints_and_tags_survive(doc: RelaxationDoc, online: Relaxation) ->
         np.testing.assert_array_equal(free_components(atoms), free_components(expected))
 
 
+def test_system_adsorbate_and_mode_of_the_parent_are_said(doc: RelaxationDoc) -> None:
+    assert (doc.system, doc.adsorbate, doc.parent_mode) == (None, "O", "restart")
+    start = water()
+    start.info["system"] = "a molecule"
+    twins: dict[str, object] = {"parent": {"parent": {"continuation": "kept"}}}
+    bare = build_relaxation_doc(by_bfgs(start), name="BFGS", spec=twins)
+    assert (bare.system, bare.adsorbate, bare.parent_mode) == ("a molecule", None, "kept")
+
+
+def test_errors_of_predicted_forces_are_kept_before_and_after_tuning(
+    doc: RelaxationDoc, online: Relaxation
+) -> None:
+    entries = doc.ledger
+    assert isinstance(entries, tuple)
+    free = free_components(online.start)
+    for entry, step in zip(entries, online.labelled, strict=True):
+        assert step.label is not None
+        # made to be a tenth too large
+        expected = 0.1 * np.sqrt(np.mean(step.label.forces[free] ** 2))
+        assert entry.force_error == pytest.approx(expected)
+        assert entry.tuned_force_error == 0.1
+    alone = build_relaxation_doc(by_bfgs(slab()), name="BFGS", spec={}).ledger
+    assert isinstance(alone, tuple)
+    assert {(each.force_error, each.tuned_force_error) for each in alone} == {(None, None)}
+
+
 def test_calls_are_counted_by_reason(doc: RelaxationDoc, online: Relaxation) -> None:
     calls = len(online.labelled)
     assert 1 < calls < len(online.steps)
