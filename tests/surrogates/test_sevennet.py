@@ -182,6 +182,7 @@ def test_it_offers_all_seams_with_all_weights_at_rest() -> None:
     assert not any(weight.requires_grad for _, weight in sevennet().named_parameters())
 
 
+@pytest.mark.slow
 def test_its_descent_is_the_naive_one(caplog: pytest.LogCaptureFixture) -> None:
     naive, cached = (
         descend(
