@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from finetuna_flows.cli.study import Format
 from finetuna_flows.cli.words import METHODS
+from finetuna_flows.results.tables.counting import Count
 
 Structures = Annotated[
     list[str] | None,
@@ -26,7 +28,11 @@ VaspInputs = Annotated[
 ]
 Method = Annotated[str, typer.Option(help=f"How to relax: {', '.join(METHODS)}.")]
 Methods = Annotated[
-    str, typer.Option(help=f"Methods to compare, with commas: {', '.join(METHODS)}.")
+    str | None,
+    typer.Option(
+        help=f"Methods to compare, with commas: {', '.join(METHODS)}; with --table alone, names "
+        "of those in the store. [default: online,BFGS; of those in the store all]"
+    ),
 ]
 SURROGATES = (
     "chgnet, chgnet:MODEL, sevennet, sevennet:MODEL, fairchem:NAME, fairchem:FILE, saved:NAME, "
@@ -126,5 +132,35 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line on stdout.")]
 Reference = Annotated[
     str | None,
-    typer.Option(help="Method that the others are measured against. [default: the last]"),
+    typer.Option(
+        help="Method that the others are measured against. [default: the last; of those in the "
+        "store VASP CG, else BFGS]"
+    ),
+]
+Table = Annotated[
+    bool,
+    typer.Option(
+        "--table",
+        help="Tables over all systems, with their errors: of the structures named, else of the "
+        "store.",
+    ),
+]
+CountingRule = Annotated[
+    Count,
+    typer.Option("--count", help="Parent calls that --table counts: all, or all but the first."),
+]
+TableFormat = Annotated[Format, typer.Option("--format", help="How --table is written.")]
+Pairs = Annotated[
+    bool,
+    typer.Option("--pairs", help="Add methods in pairs to --table; in CSV nothing else."),
+]
+Against = Annotated[
+    str | None, typer.Option(help="As --pairs, but of each method with this one alone.")
+]
+Systems = Annotated[
+    bool,
+    typer.Option("--systems", help="Add every single system to --table; in CSV nothing else."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File for --table. [default: print it]")
 ]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
@@ -307,6 +308,12 @@ def _parent_mode(spec: Mapping[str, Any]) -> str | None:
 
 def packages() -> dict[str, str]:
     """Versions of what is installed among `PACKAGES`, and of Python."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> Mapping[str, str]:
+    """Looked up once a process: it takes longer than the rest of a document."""
     found = {"python": python_version()}
     for name in PACKAGES:
         try:

@@ -1,0 +1,42 @@
+"""A table of words: what Markdown, LaTeX and the terminal are given to print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column."""
+
+    name: str
+    unit: str = ""
+    """Of its numbers, or what they are."""
+    is_text: bool = False
+    """Set to the left; numbers are set to the right."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Cells as they are printed, and what is to be said of them."""
+
+    label: str
+    """To refer to it."""
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    """Sentences for its caption."""
+
+    def __post_init__(self) -> None:
+        """Refuse rows that are not as long as the head."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row has {len(row)} cells but there are {len(self.columns)}")
+
+
+def named(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas; of many the first, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
