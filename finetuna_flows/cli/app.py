@@ -10,6 +10,7 @@ import typer
 from finetuna_flows.cli import (
     compare,
     doctor,
+    figures,
     finetune,
     import_,
     models,
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command("relax")(relax.relax)
 app.command("compare")(compare.compare)
+app.command("figures")(figures.figures)
 app.command("import")(import_.import_relaxations)
 app.command("serve")(serve.serve)
 app.command("finetune")(finetune.finetune)

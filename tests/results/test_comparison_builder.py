@@ -19,7 +19,7 @@ from monty.json import MontyDecoder, MontyEncoder
 from monty.serialization import dumpfn
 
 from finetuna_flows.errors import StoreError
-from finetuna_flows.flows.imported import keep
+from finetuna_flows.flows.keeping import keep
 from finetuna_flows.records import Relaxation
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.comparison_builder import ComparisonBuilder

@@ -1,0 +1,1 @@
+"""OUT: figures for papers, of comparisons and relaxations (matplotlib, extra ``report``)."""
