@@ -48,6 +48,7 @@ class StopReason(Reason):
         "the calculation met a criterion of its own, which is no threshold of forces",
     )
     OPTIMIZER_GAVE_UP = "optimizer_gave_up", "the optimizer found no way down"
+    NOT_RECORDED = "not_recorded", "what was recorded ends here and does not say why"
 
 
 class Integrity(Reason):

@@ -1,28 +1,46 @@
-"""``finetuna-flows import``: relaxations that were computed before, into the results store."""
+"""``finetuna-flows import``: relaxations that were run elsewhere, into the results store."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from jobflow import JobStore
 from rich.console import Console
 
 from finetuna_flows.cli import options
-from finetuna_flows.cli.execute import exit_code, open_store
-from finetuna_flows.cli.exits import Exit, told_apart
+from finetuna_flows.cli.execute import open_store
+from finetuna_flows.cli.exits import told_apart
+from finetuna_flows.cli.import_results import Results, conclude, say
 from finetuna_flows.cli.inputs import preparation
 from finetuna_flows.cli.progress import shown
 from finetuna_flows.cli.relax import print_json
-from finetuna_flows.cli.tables import printer, relaxation_table
+from finetuna_flows.cli.tables import number
 from finetuna_flows.errors import FinetunaError
-from finetuna_flows.flows.imported import ImportedRelaxMaker, keep
+from finetuna_flows.flows.imported import imported_documents
+from finetuna_flows.flows.keeping import Kept, keep_once
+from finetuna_flows.relaxation.recorded.formats import kind_of
+from finetuna_flows.relaxation.recorded.groups import parse_keys
+from finetuna_flows.relaxation.recorded.recording import Reading
+from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.structures.prepare import Preparation
 
-OUTPUTS = "outputs"
-"""What atomate2 calls the directory of a calculation's files."""
+
+@dataclass(frozen=True)
+class Orders:
+    """What is to be done with every path."""
+
+    reading: Reading
+    name: str | None
+    tags: tuple[str, ...]
+    prepare: Preparation
+    starts: StartingStructures | None
+    store: JobStore
+    again: bool
 
 
 def import_relaxations(
@@ -30,71 +48,135 @@ def import_relaxations(
         list[Path],
         typer.Argument(
             metavar="PATH…",
-            help="What VASP left: directories (with custodian's archives), vasprun.xml, OUTCAR.",
+            help="What VASP left (directories with custodian's archives, vasprun.xml, OUTCAR), "
+            "trajectories (.traj, .extxyz, .extxyz.gz, what else ASE reads), ASE databases (.db, "
+            ".json), or the directory that FINETUNA's authors released.",
         ),
     ],
     fmax: Annotated[
         float | None,
         typer.Option(
-            help="eV/Å; the relaxation ends where it is reached. [default: as far as it went]"
+            help="eV/Å; a relaxation ends where it is reached. [default: as far as it went, "
+            "converged by VASP's own threshold, or by 0.03]"
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What to call them. [default: that of the directory]")
+        str | None,
+        typer.Option(help="What comparisons call the method. [default: the method itself]"),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="How they were relaxed, where the file does not say. [default: imported]"
+        ),
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(help="What to call the structure. [default: as the file or directory]"),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="Level of theory in words; energies are compared at one level only. [default: as "
+            "VASP's files or the authors say, else one level a file]"
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SYSTEM,METHOD",
+            help="Keys of frames or rows that tell the relaxations in one file apart; either may "
+            "be empty. [default: system,method or sid,method where all have them]",
+        ),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of starting structures, whose tags and constraints are taken; found by "
+            "geometry, or by the name in system or sid."
+        ),
     ] = None,
     adsorbate: options.Adsorbate = None,
     tag: options.Tag = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Replace what was imported from there before.")
+    ] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
-    """Import finished relaxations as baselines; indices are in the order of their own files.
+    """Import relaxations that were run elsewhere; indices are in the order of their own files.
 
-    What cannot be read is reported, and the rest is kept. Exit codes are those of `relax`.
+    What is in the store already is left alone. What is damaged is reported, and the rest is kept.
+    Exit codes: 0 all is in the store, converged or not, 2 something was refused, 3 something could
+    not be read.
     """
     console = Console(stderr=True)
     with told_apart(console):
-        prepare = preparation(adsorbate, 0, 0.0, 0)
-        job_store = open_store(store)
-        results: list[Any] = []
         for path in paths:
-            called = name or _name(path)
-            maker = ImportedRelaxMaker(called, str(path), fmax, tuple(tag or ()))
-            result = _import(maker, prepare, job_store, console)
-            results.append(result)
-            if isinstance(result, Exception):
-                words = f"error: {path}: {result}"
-                console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
-            if as_json:
-                print_json(called, result)
-        docs = [each for each in results if isinstance(each, RelaxationDoc)]
-        if docs and not as_json:
-            printer().print(relaxation_table(docs))
-        raise typer.Exit(_exit_code(results))
-
-
-def _import(
-    maker: ImportedRelaxMaker, prepare: Preparation, store: JobStore, console: Console
-) -> RelaxationDoc | Exception:
-    """The document of one, or why there is none."""
-    try:
+            kind_of(path)
+        orders = Orders(
+            reading=Reading(fmax, method, system, level, parse_keys(by) if by else None),
+            name=name,
+            tags=tuple(tag or ()),
+            prepare=preparation(adsorbate, 0, 0.0, 0),
+            starts=StartingStructures.read(initial) if initial else None,
+            store=open_store(store),
+            again=again,
+        )
+        results = Results()
         with shown(console):
-            document = maker.document(prepare.apply)
+            for path in paths:
+                for called, result in _imported(path, orders, results, console):
+                    if as_json:
+                        print_json(called, result)
+        conclude(results, console, table=not as_json)
+        raise typer.Exit(results.exit_code)
+
+
+def _imported(
+    path: Path, orders: Orders, results: Results, console: Console
+) -> Iterator[tuple[str, RelaxationDoc | Exception]]:
+    """Name and document of each relaxation, or why there is none."""
+    found = imported_documents(
+        path,
+        orders.reading,
+        name=orders.name,
+        tags=orders.tags,
+        prepare=orders.prepare.apply,
+        starts=orders.starts,
+    )
+    try:
+        for recording, result in found:
+            called = f"{recording.system} {orders.name or recording.method}"
+            results.damaged += len(recording.damaged)
+            for words in recording.damaged:
+                say(console, f"damaged, left out: {words}", "yellow")
+            if not isinstance(result, Exception):
+                try:
+                    kept = keep_once(result, recording, path, orders.store, again=orders.again)
+                except ValueError as error:
+                    result = error
+            if isinstance(result, Exception):
+                yield called, _failed(path, result, results, console)
+            else:
+                _tell(called, kept, results, console)
+                yield called, kept.document
     except (FinetunaError, ValueError, OSError) as error:
-        return error
-    keep(document).run(store=store)
-    return document
+        yield str(path), _failed(path, error, results, console)
 
 
-def _name(path: Path) -> str:
-    """A directory's name; of a file, or of atomate2's ``outputs``, that of the one above."""
-    whole = path.resolve()
-    says_nothing = whole.is_file() or whole.name == OUTPUTS
-    return whole.parent.name if says_nothing else whole.name
+def _failed(path: Path, error: Exception, results: Results, console: Console) -> Exception:
+    results.errors.append(error)
+    say(console, f"error: {path}: {error}", "red")
+    return error
 
 
-def _exit_code(results: list[Any]) -> Exit:
-    """As of `relax`; a wrong path or another kind of calculation is a refusal too."""
-    errors = [each for each in results if isinstance(each, Exception)]
-    if errors and all(isinstance(each, ValueError) for each in errors):
-        return Exit.REFUSED
-    return exit_code(results)
+def _tell(called: str, kept: Kept, results: Results, console: Console) -> None:
+    doc = kept.document
+    results.documents.append(doc)
+    results.words[kept.word] += 1
+    say(
+        console,
+        f"{called}: {doc.parent_calls} parent calls, {number(doc.energy, '.4f')} eV, "
+        f"fmax {number(doc.fmax, '.4f')} eV/Å; {kept.word}",
+    )

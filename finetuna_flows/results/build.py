@@ -55,6 +55,7 @@ def build_relaxation_doc(
     tags: Iterable[str] = (),
     dir_name: str | Path | None = None,
     paused_time: float = 0.0,
+    damaged: Iterable[str] = (),
 ) -> RelaxationDoc:
     """Turn a finished relaxation into its document.
 
@@ -72,6 +73,8 @@ def build_relaxation_doc(
         Folder of the run.
     paused_time
         Seconds that the parent's processors were left to others.
+    damaged
+        What of the files that it was read from could not be read.
     """
     endpoint = relaxation.endpoint
     label = endpoint.label if endpoint else None
@@ -111,6 +114,7 @@ def build_relaxation_doc(
         ),
         timings=timings(relaxation.steps),
         paused_time=paused_time,
+        damaged=tuple(damaged),
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,
         completed_at=now,

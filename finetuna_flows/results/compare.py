@@ -75,6 +75,8 @@ def _row(
 ) -> ComparisonRow:
     measured, note = _against(doc, reference, energy_tolerance)
     notes = [] if doc.converged else [f"not converged: {doc.stop_sentence}"]
+    if doc.damaged:
+        notes.append(f"{len(doc.damaged)} parts of its files were damaged, so calls may be missing")
     return ComparisonRow(
         method=method,
         state=doc.state,

@@ -122,6 +122,8 @@ class RelaxationDoc(StructureMetadata):
     paused_time: float = 0.0
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
+    damaged: tuple[str, ...] = ()
+    """Of a relaxation that was imported: what of its files could not be read, by file and row."""
     packages: dict[str, str]
     """Version of each package that can change a number."""
     dir_name: str | None = None

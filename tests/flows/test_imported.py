@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from emmet.core.tasks import TaskDoc
 from jobflow import JobStore, run_locally
@@ -15,11 +17,19 @@ from monty.json import MontyDecoder, MontyEncoder, jsanitize
 from finetuna_flows.errors import ParentError, StructureError
 from finetuna_flows.flows.baselines import ParentRelaxMaker
 from finetuna_flows.flows.compare import CompareMaker
-from finetuna_flows.flows.imported import ImportedRelaxMaker, relaxations_in_store
+from finetuna_flows.flows.imported import (
+    ImportedRelaxMaker,
+    imported_documents,
+    read_existing,
+    relaxations_in_store,
+)
 from finetuna_flows.parents.specs import AseParentSpec
+from finetuna_flows.reasons import Integrity
 from finetuna_flows.records import Relaxation
+from finetuna_flows.relaxation.recorded.recording import Reading
 from finetuna_flows.relaxation.vasp.read import read_vasp_relaxation
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
+from tests.relaxation.recorded_files import frame, relaxed_by_ase, write_frames
 from tests.relaxation.vasp_runs import relax
 from tests.systems import EMT, oxygen_on_copper
 from tests.vasp import CAPTURES, captured
@@ -55,7 +65,9 @@ def test_a_maker_is_its_json_with_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = ImportedRelaxMaker(path="run", fmax=0.05, tags=("paid",))
+    made = ImportedRelaxMaker(
+        path="run", fmax=0.05, tags=("paid",), by=("sid", "method"), only=("a", "CG"), level="EMT"
+    )
     assert made.path == str(tmp_path / "run")
     assert json.loads(json.dumps(made, cls=MontyEncoder), cls=MontyDecoder) == made
 
@@ -91,6 +103,59 @@ def test_what_started_elsewhere_is_refused(finished: Path, store: JobStore, tmp_
     job = ImportedRelaxMaker(path=str(finished)).make(moved)
     with pytest.raises(StructureError, match="name the calculation that started from it"):
         run_locally(job, store=store, root_dir=tmp_path, raise_immediately=True, log=False)
+
+
+def test_a_trajectory_stands_beside_other_methods(store: JobStore, tmp_path: Path) -> None:
+    """The file is ASE's own BFGS, in another order of atoms and without tags."""
+    structure = oxygen_on_copper()
+    order = np.random.default_rng(3).permutation(9)
+    turned = [
+        frame(each[order], each.get_potential_energy(), each.get_forces(False)[order])
+        for each in relaxed_by_ase()
+    ]
+    for each in turned:
+        each.set_tags(0)
+    path = write_frames(turned, tmp_path / "bfgs.traj")
+    makers = (
+        ParentRelaxMaker(name="BFGS", parent=AseParentSpec(EMT), fmax=0.03),
+        ImportedRelaxMaker(
+            name="theirs", path=str(path), method="ASE BFGS", level="EMT", system="o_cu"
+        ),
+    )
+    flow = CompareMaker(makers=makers).make(structure)
+    responses = run_locally(flow, store=store, root_dir=tmp_path, log=False)
+    done = [each[1].output for each in responses.values()]
+    ours, theirs = [each for each in done if isinstance(each, RelaxationDoc)]
+    assert (theirs.name, theirs.method, theirs.system) == ("theirs", "ASE BFGS", "o_cu")
+    assert theirs.parent_calls == ours.parent_calls
+    assert theirs.energy == pytest.approx(ours.energy, abs=1e-6)
+    assert theirs.adsorbate == ours.adsorbate == "O"
+    assert theirs.integrity is Integrity.INTACT
+    (comparison,) = [each for each in done if isinstance(each, ComparisonDoc)]
+    assert {row.same_minimum for row in comparison.rows} == {True}
+
+
+def test_a_document_tells_how_it_is_read_again(tmp_path: Path) -> None:
+    frames = relaxed_by_ase()
+    many = [each.copy() for each in frames]
+    for copy, each, way in zip(many, frames, ["CG", "BFGS"] * len(frames), strict=False):
+        copy.info = {"slab": "one", "way": way}
+        copy.calc = each.calc
+    path = write_frames(many, tmp_path / "many.extxyz")
+    reading = Reading(fmax=0.2, level="EMT", by=("slab", "way"))
+    found = list(imported_documents(path, reading, tags=["paid"], prepare=lambda atoms: atoms))
+    assert [recording.method for recording, _ in found] == ["CG", "BFGS"]
+    for recording, doc in found:
+        assert isinstance(doc, RelaxationDoc)
+        maker = json.loads(json.dumps(doc.spec), cls=MontyDecoder)
+        assert isinstance(maker, ImportedRelaxMaker)
+        again = read_existing(path, maker.reading)
+        assert again.method == doc.method == recording.method
+        assert (again.parent_calls, again.energy) == (doc.parent_calls, doc.energy)
+    with pytest.raises(ValueError, match="holds several relaxations, as one CG and one BFGS"):
+        read_existing(path, reading)
+    with pytest.raises(ValueError, match=r"no relaxation of system and method \('one', 'GPMin'\)"):
+        read_existing(path, replace(reading, only=("one", "GPMin")))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,12 @@ def test_with_nothing_at_all_the_rows_still_say_so() -> None:
     assert result.formula_pretty is None
 
 
+def test_damaged_files_are_told(bfgs: RelaxationDoc) -> None:
+    cut = bfgs.model_copy(update={"damaged": ("run.traj frame 3: …", "run.traj frame 9: …")})
+    (row,) = compare({"BFGS": cut}, "BFGS").rows
+    assert row.note == "2 parts of its files were damaged, so calls may be missing"
+
+
 def test_an_unconverged_reference_is_told() -> None:
     short = document(by_bfgs(slab(), steps=2))
     result = compare(named(short, document(asking_seldom(slab()))), "BFGS")

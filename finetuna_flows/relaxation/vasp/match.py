@@ -1,8 +1,9 @@
-"""Which atom of VASP's is which of the structure that was given to be relaxed."""
+"""Which atom of the files is which of the structure that was given to be relaxed."""
 
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import displacements, free_components
-from finetuna_flows.relaxation.vasp.attempt import FinishedRun
 from finetuna_flows.structures.constraints import constraints_from
 
 logger = logging.getLogger(__name__)
@@ -21,21 +21,37 @@ NEAR = 0.1
 """Å by which an atom's first position may differ."""
 
 
-def matched(run: FinishedRun, like: Atoms | None) -> tuple[Atoms, Indices]:
-    """The start of a relaxation, and for each of its atoms the index that it has in VASP's files.
+class Started(Protocol):
+    """Where a relaxation of some files started; a `FinishedRun` of VASP is one."""
+
+    @property
+    def source(self) -> str:
+        """What it was read from."""
+
+    @property
+    def start(self) -> Atoms:
+        """The geometry in the order of the files, with the constraints that are known."""
+
+    @property
+    def constraints_known(self) -> bool:
+        """Whether the files say which atoms are fixed."""
+
+
+def matched(run: Started, like: Atoms | None) -> tuple[Atoms, Indices]:
+    """The start of a relaxation, and for each of its atoms the index that it has in its files.
 
     Parameters
     ----------
     run
-        The first start of VASP.
+        What was read; of VASP, its first start.
     like
-        Whose order, images and tags the start gets; None: VASP's own order, and no tags.
+        Whose order, images and tags the start gets; None: the order and the tags of the files.
 
     Raises
     ------
     StructureError
         If `like` holds other atoms, has another cell, or lies elsewhere, or if other atoms are
-        fixed in it than VASP fixed.
+        fixed in it than the files say.
     """
     if like is None:
         if not run.constraints_known:
@@ -53,7 +69,7 @@ def matched(run: FinishedRun, like: Atoms | None) -> tuple[Atoms, Indices]:
     return start, order
 
 
-def _order(run: FinishedRun, like: Atoms) -> Indices:
+def _order(run: Started, like: Atoms) -> Indices:
     theirs = run.start
     if sorted(theirs.numbers) != sorted(like.numbers):
         raise StructureError(
@@ -83,12 +99,12 @@ def _order(run: FinishedRun, like: Atoms) -> Indices:
     return order
 
 
-def _check_constraints(run: FinishedRun, like: Atoms, free: NDArray[np.bool_]) -> None:
+def _check_constraints(run: Started, like: Atoms, free: NDArray[np.bool_]) -> None:
     differing = np.flatnonzero((free != free_components(like)).any(axis=1))
     if len(differing):
         index = differing[0]
         words = "moved" if free[index].any() else "fixed"
         raise StructureError(
             f"{run.source} {words} atom {index} ({like.symbols[index]}), and the structure does "
-            f"not ({len(differing)} of {len(like)} atoms differ); constrain it as VASP did"
+            f"not ({len(differing)} of {len(like)} atoms differ); constrain it as was done there"
         )

@@ -1,0 +1,1 @@
+"""Relaxations that were run elsewhere, read from trajectories, databases and published files."""
