@@ -32,7 +32,7 @@ def told_apart(console: Console) -> Iterator[None]:
         except (StructureError, ValueError, TypeError) as error:
             _say(console, error)
             raise typer.Exit(Exit.REFUSED) from error
-        except FinetunaError as error:
+        except (FinetunaError, OSError) as error:
             _say(console, error)
             raise typer.Exit(Exit.FAILED) from error
         except KeyboardInterrupt as error:

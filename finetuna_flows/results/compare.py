@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from emmet.core.types.enums import TaskState
 
+from finetuna_flows.geometry import free_components
 from finetuna_flows.reasons import FailureReason, Integrity
 from finetuna_flows.results.build import build_comparison_doc
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
@@ -19,6 +21,9 @@ ENERGY_TOLERANCE = 0.02
 
 Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
 """
+
+ROUNDING = 1e-9
+"""eV/Å by which a force may pass a threshold that it was relaxed to."""
 
 
 def compare(
@@ -90,6 +95,8 @@ def _row(
         timings=doc.timings,
         energy=doc.energy,
         fmax=doc.fmax,
+        fmax_threshold=doc.fmax_threshold,
+        damaged=len(doc.damaged),
         integrity=doc.integrity,
         stop_reason=doc.stop_reason,
         **measured,
@@ -112,19 +119,31 @@ def _against(
         if doc.energy is None:
             measured |= {"strict_success": False, "failures": (FailureReason.NO_ENERGY,)}
         return measured, ["no energy to compare: a parent never answered"]
-    match = same_minimum(to_ase(reference.structure), to_ase(doc.structure))
+    end, its_end = to_ase(doc.structure), to_ase(reference.structure)
+    match = same_minimum(its_end, end)
     measured |= {"same_minimum": match.same, "rmsd": match.rmsd}
     if doc.level_of_theory != reference.level_of_theory:
         return measured, ["energies of another level of theory are not compared"]
+    if not np.array_equal(free_components(end), free_components(its_end)):
+        return measured, ["energies are not compared, since other atoms are fixed"]
     difference = doc.energy - reference.energy
     measured["energy_difference"] = difference
     measured["passes_energy_test"] = difference <= energy_tolerance
     failures = strict_failures(
-        doc, same=match.same, difference=difference, energy_tolerance=energy_tolerance
+        doc,
+        same=match.same,
+        difference=difference,
+        energy_tolerance=energy_tolerance,
+        threshold=reference.fmax_threshold,
     )
     measured |= {"failures": failures, "strict_success": not failures}
     if doc is not reference and not reference.converged:
         notes.append("the reference is not converged")
+    if doc.fmax_threshold != reference.fmax_threshold:
+        notes.append(
+            f"its threshold is {doc.fmax_threshold:g} eV/Å, the reference's "
+            f"{reference.fmax_threshold:g}"
+        )
     return measured, notes
 
 
@@ -134,12 +153,13 @@ def strict_failures(
     same: bool,
     difference: float,
     energy_tolerance: float,
+    threshold: float,
 ) -> tuple[FailureReason, ...]:
     """Why a relaxation is no success where a wrong minimum is one too; empty if it is a success.
 
     The paper asks only whether the energy is at most `energy_tolerance` above the reference's.
-    Here the parent's forces must be below the threshold too, and the minimum be the reference's,
-    or a lower one in which the adsorbate is what it was at the start.
+    Here the parent's forces must be below both thresholds too, and the minimum be the reference's,
+    or a lower one in which the adsorbate is what it was at the start, as far as one is tagged.
 
     Parameters
     ----------
@@ -151,11 +171,14 @@ def strict_failures(
         Energy minus the reference's, eV.
     energy_tolerance
         eV above the reference that still counts.
+    threshold
+        eV/Å that the reference had to reach.
     """
     lower = difference < 0
+    converged = doc.converged and doc.fmax is not None and doc.fmax <= threshold + ROUNDING
     as_it_was = doc.integrity in (Integrity.INTACT, Integrity.NO_ADSORBATE)
     found = {
-        FailureReason.NOT_CONVERGED: not doc.converged,
+        FailureReason.NOT_CONVERGED: not converged,
         FailureReason.HIGHER: difference > energy_tolerance,
         FailureReason.ANOTHER_MINIMUM: not same and not lower,
         FailureReason.ADSORBATE_CHANGED: not same and lower and not as_it_was,

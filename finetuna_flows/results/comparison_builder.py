@@ -10,12 +10,11 @@ from uuid import NAMESPACE_OID, uuid5
 
 from ase import Atoms
 from maggma.core import Builder, Store
-from pydantic import TypeAdapter, ValidationError
-from pymatgen.core.structure import Molecule, Structure
+from pydantic import ValidationError
 
 from finetuna_flows.results.compare import ENERGY_TOLERANCE, compare
-from finetuna_flows.results.documents import AnyStructure, ComparisonDoc, RelaxationDoc
-from finetuna_flows.results.portable import to_ase
+from finetuna_flows.results.documents import SCHEMA_VERSION, ComparisonDoc, RelaxationDoc
+from finetuna_flows.results.portable import geometry_of
 from finetuna_flows.results.systems import group_by_start
 from finetuna_flows.structures.fingerprint import start_key
 
@@ -23,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 EVERYTHING = "all relaxations"
 """Name of the comparisons that no query narrows down."""
+RULES = 1
+"""Of judging; raised when one of them changes, so that what was judged before is judged anew."""
 OF_A_FAMILY = ("formula_pretty", "nsites")
 """Fields by which relaxations that may be of one system are found."""
-ANY_STRUCTURE: TypeAdapter[Structure | Molecule] = TypeAdapter(AnyStructure)
 Family = tuple[object, ...]
 Source = tuple[str, str]
 """Uuid of a relaxation and when it was last changed."""
@@ -46,8 +46,9 @@ class ComparisonBuilder(Builder):
     reference has its comparison too, which says so.
 
     Only what changed is built: the target remembers for each comparison which relaxations, as of
-    when, it was made from. A build that was interrupted goes on where it was. A comparison whose
-    relaxations are gone goes too. Whatever processes work on it, `process_item` touches no store.
+    when, and by which rules it was made from. A build that was interrupted goes on where it was. A
+    comparison whose relaxations are gone goes too. Whatever processes work on it, `process_item`
+    touches no store.
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ class ComparisonBuilder(Builder):
         return {
             **comparison.model_dump(mode="json"),
             "last_updated": comparison.last_updated,
+            "rules": self._mine["rules"],
             "family": item["family"],
             "sources": item["sources"],
         }
@@ -143,6 +145,7 @@ class ComparisonBuilder(Builder):
             "name": self.scope,
             "reference_method": self.reference,
             "energy_tolerance": self.energy_tolerance,
+            "rules": f"{SCHEMA_VERSION}.{RULES}",
         }
 
     @property
@@ -201,8 +204,7 @@ class ComparisonBuilder(Builder):
             properties=["output.uuid", "output.initial_structure"],
             sort={"output.completed_at": 1},
         ):
-            given = ANY_STRUCTURE.validate_python(entry["output"]["initial_structure"])
-            starts[entry["output"]["uuid"]] = to_ase(given)
+            starts[entry["output"]["uuid"]] = geometry_of(entry["output"]["initial_structure"])
         groups = {}
         for members in group_by_start(starts.items()):
             key = start_key(starts[members[0]])

@@ -173,12 +173,17 @@ class ComparisonRow(Document):
     passes_energy_test: bool | None = None
     """Whether that is at most `energy_tolerance`: the paper's one-sided test of success."""
     strict_success: bool | None = None
-    """Whether it passes that test, is converged by the parent's own forces, and ends in the
-    reference's minimum, or in a lower one with the adsorbate as it was."""
+    """Whether it passes that test, is converged by the parent's own forces to its own and to the
+    reference's threshold, and ends in the reference's minimum, or in a lower one with the adsorbate
+    as it was, as far as an adsorbate is tagged."""
     failures: tuple[FailureReason, ...] = ()
     """Why `strict_success` is False."""
     fmax: float | None = None
     """The parent's largest free force at the endpoint, eV/Å."""
+    fmax_threshold: float | None = None
+    """eV/Å that it had to reach."""
+    damaged: int = 0
+    """Parts of the files of an import that could not be read; its calls may be more."""
     same_minimum: bool | None = None
     """Whether the endpoint is the reference's: same bonds, and the atoms at the same places."""
     rmsd: float | None = None

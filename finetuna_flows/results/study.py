@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from jobflow import JobStore
 from maggma.core import Store
-from maggma.stores import MemoryStore, MongoStore
+from maggma.stores import MemoryStore, MongoStore, MongoURIStore
 
 from finetuna_flows.errors import StoreError
 from finetuna_flows.results.compare import ENERGY_TOLERANCE
@@ -55,12 +55,14 @@ def comparisons(
     source = store.docs_store
     query: dict[str, Any] | None = {"output.tags": tag} if tag is not None else None
     names = method_names(source, query)
+    if not names:
+        tagged = "" if tag is None else f" with the tag {tag!r}"
+        raise StoreError(f"no relaxation{tagged} is in {store.name}", retryable=False)
     if reference is None:
         reference = choose_reference(names)
     elif reference not in names:
         raise StoreError(
-            f"no relaxation in {store.name} is named {reference!r}; there are "
-            f"{', '.join(names) or 'none at all'}",
+            f"no relaxation in {store.name} is named {reference!r}; there are {', '.join(names)}",
             retryable=False,
         )
     builder = ComparisonBuilder(
@@ -99,15 +101,21 @@ def choose_reference(names: Sequence[str]) -> str:
     Raises
     ------
     StoreError
-        If there is neither; naming what there is.
+        If there is neither, or the same under several spellings; naming what there is.
     """
-    spelt = {"".join(filter(str.isalnum, name)).lower(): name for name in names}
     for usual in USUAL_REFERENCES:
-        if usual in spelt:
-            return spelt[usual]
+        spelt = [name for name in names if "".join(filter(str.isalnum, name)).lower() == usual]
+        if len(spelt) > 1:
+            raise StoreError(
+                f"{' and '.join(map(repr, spelt))} could all be the reference; name one with "
+                "`reference` (--reference)",
+                retryable=False,
+            )
+        if spelt:
+            return spelt[0]
     raise StoreError(
-        f"none of the methods {', '.join(names) or '(there is no relaxation)'} is known as a "
-        "reference (VASP CG or BFGS); name one with `reference` (--reference)",
+        f"none of the methods {', '.join(names)} is known as a reference (VASP CG or BFGS); name "
+        "one with `reference` (--reference)",
         retryable=False,
     )
 
@@ -117,6 +125,8 @@ def beside(source: Store) -> Store:
     if isinstance(source, LocalStore):
         return LocalStore(source.path, COLLECTION)
     if isinstance(source, MongoStore) and not isinstance(source, MemoryStore):
-        words = {**source.as_dict(), "collection_name": COLLECTION}
+        if isinstance(source, MongoURIStore):  # whose as_dict() forgets the address
+            return MongoStore(source.database, COLLECTION, uri=source.uri, key="uuid")
+        words = {**source.as_dict(), "key": "uuid", "collection_name": COLLECTION}
         return cast("Store", type(source).from_dict(words))
     return MemoryStore(COLLECTION, key="uuid")

@@ -128,6 +128,26 @@ def test_with_nothing_at_all_the_rows_still_say_so() -> None:
     assert result.formula_pretty is None
 
 
+def test_a_looser_threshold_is_told_and_no_strict_success(bfgs: RelaxationDoc) -> None:
+    assert bfgs.fmax is not None
+    strict = bfgs.model_copy(update={"fmax_threshold": bfgs.fmax / 2})
+    row = compare({"BFGS": strict, "other": bfgs}, "BFGS").row("other")
+    assert row.converged
+    assert row.failures == (FailureReason.NOT_CONVERGED,)
+    assert "its threshold is 0.05 eV/Å, the reference's 0.0" in row.note
+    assert (row.fmax_threshold, row.damaged) == (0.05, 0)
+
+
+def test_energies_with_other_atoms_fixed_are_not_compared(bfgs: RelaxationDoc) -> None:
+    start = slab()
+    start.set_constraint()
+    other = document(by_bfgs(start, method="free"))
+    row = compare(named(bfgs, other), "BFGS").row("free")
+    assert (row.energy_difference, row.strict_success) == (None, None)
+    assert "other atoms are fixed" in row.note
+    assert row.parent_calls_ratio is not None
+
+
 def test_damaged_files_are_told(bfgs: RelaxationDoc) -> None:
     cut = bfgs.model_copy(update={"damaged": ("run.traj frame 3: …", "run.traj frame 9: …")})
     (row,) = compare({"BFGS": cut}, "BFGS").rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from ase import Atoms
 from jobflow import JobStore
 from maggma.core import Store
-from maggma.stores import MemoryStore
+from maggma.stores import MemoryStore, MongoStore, MongoURIStore
 from monty.json import MontyDecoder, MontyEncoder
 from monty.serialization import dumpfn
 
@@ -24,6 +25,7 @@ from finetuna_flows.records import Relaxation
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.comparison_builder import ComparisonBuilder
 from finetuna_flows.results.documents import RelaxationDoc
+from finetuna_flows.results.portable import geometry_of
 from finetuna_flows.results.store import local_job_store
 from finetuna_flows.results.study import beside, build, choose_reference, comparisons
 from finetuna_flows.results.systems import SAME_START, group_by_start
@@ -200,6 +202,19 @@ def test_what_cannot_be_read_is_told_and_left_out(
     assert items(builder) == []  # until it is mended
 
 
+def test_other_rules_judge_anew(store: JobStore, runs: dict[str, Relaxation]) -> None:
+    put(store, document(runs["BFGS"], "BFGS"))
+    builder = builder_of(store, beside(store.docs_store))
+    (first,) = build(builder)
+    entry = builder.target.query_one({"uuid": first.uuid})
+    assert entry is not None
+    builder.target.update({**entry, "rules": "before", "rows": "of an older version"})
+    assert [item["uuid"] for item in items(builder)] == [first.uuid]
+    (again,) = build(builder)
+    assert again.rows == first.rows
+    assert builder.target.count() == 1
+
+
 def test_several_processes_build_as_one_does(tmp_path: Path, runs: dict[str, Relaxation]) -> None:
     store = local_job_store(tmp_path)
     store.connect()
@@ -242,6 +257,40 @@ def test_the_study_of_a_store(store: JobStore, runs: dict[str, Relaxation]) -> N
     assert [row.method for row in part.rows] == ["BFGS"]
     with pytest.raises(StoreError, match=r"no relaxation in .* is named 'CG'; there are BFGS, onl"):
         comparisons(store, "CG")
+
+
+def test_a_store_without_relaxations_says_so(store: JobStore) -> None:
+    with pytest.raises(StoreError, match="no relaxation with the tag 'mine' is in"):
+        comparisons(store, tag="mine")
+
+
+@pytest.mark.filterwarnings("ignore:MongoURIStore is deprecated:FutureWarning")
+@pytest.mark.parametrize("kind", ["host", "address"])
+def test_comparisons_lie_in_the_database_of_the_relaxations(kind: str) -> None:
+    source = (
+        MongoStore("db", "outputs", host="host", port=1, key="index")
+        if kind == "host"
+        else MongoURIStore("mongodb://user:word@host/db", "outputs")
+    )
+    found = beside(source)
+    assert isinstance(found, MongoStore)
+    assert (found.database, found.uri, found.host) == (source.database, source.uri, source.host)
+    assert (found.collection_name, found.key) == ("finetuna_comparisons", "uuid")
+
+
+@pytest.mark.parametrize("start", [slab(), water()], ids=["slab", "molecule"])
+def test_a_geometry_is_read_from_what_is_stored(start: Atoms) -> None:
+    stored = json.loads(document(by_bfgs(start), "BFGS").model_dump_json())["initial_structure"]
+    found = geometry_of(stored)
+    assert found.numbers.tolist() == start.numbers.tolist()
+    assert found.pbc.tolist() == start.pbc.tolist()
+    np.testing.assert_allclose(found.cell, start.cell, atol=1e-12)
+    np.testing.assert_allclose(found.positions, start.positions, atol=1e-12)
+
+
+def test_one_reference_in_several_spellings_is_to_be_named() -> None:
+    with pytest.raises(StoreError, match="'VASP CG' and 'VASP_CG' could all be the reference"):
+        choose_reference(["VASP CG", "VASP_CG", "fast"])
 
 
 def test_a_reference_is_recognised() -> None:
