@@ -4,6 +4,7 @@
 # make test-faults   two hundred random faults of co-located runs
 # make test-slurm    what needs SLURM: make slurm-up starts a cluster on this machine, as root
 # make test-engines  what needs Quantum ESPRESSO: make engines-up installs Debian's, as root
+# make test-browser  the report in a browser: make browser-up installs Debian's Chromium, as root
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ EMBEDDED := $(VENV)/.embedded
 
 .DELETE_ON_ERROR:
 .PHONY: relax test lint types contracts pytest test-slow test-faults test-gpu benchmark clean
-.PHONY: slurm-up slurm-down test-slurm engines-up test-engines
+.PHONY: slurm-up slurm-down test-slurm engines-up test-engines browser-up test-browser
 
 relax: $(READY) $(EMBEDDED)
 	$(BIN)/python workflows/00_first_relaxation.py
@@ -53,6 +54,12 @@ engines-up:
 
 test-engines: $(READY)
 	$(BIN)/pytest -m engines
+
+browser-up:
+	sh tests/browser/install.sh
+
+test-browser: $(READY)
+	$(BIN)/pytest -m browser
 
 test-gpu: $(READY)
 	$(BIN)/pytest -m gpu

@@ -16,6 +16,7 @@ from finetuna_flows.cli import (
     models,
     query,
     relax,
+    report,
     serve,
 )
 
@@ -35,6 +36,7 @@ app.command("finetune")(finetune.finetune)
 app.command("models")(models.models)
 app.command("list")(query.list_relaxations)
 app.command("show")(query.show)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 
 

@@ -37,6 +37,7 @@ def meeting_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("05_compare_with_vasp_cg.py", marks=pytest.mark.slow),
         pytest.param("06_parent_in_its_own_process.py", marks=pytest.mark.slow),
         pytest.param("07_twins.py", marks=pytest.mark.slow),
+        pytest.param("10_compare_a_campaign.py", marks=pytest.mark.slow),
     ],
 )
 def test_a_script_runs(script: str, tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What the page of one relaxation shows, packed for the file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from finetuna_flows.geometry import displacements, free_components
+from finetuna_flows.results.document_parts import LedgerEntry, Trajectory
+from finetuna_flows.results.documents import RelaxationDoc
+from finetuna_flows.results.portable import to_ase
+from finetuna_flows.results.report.rounding import (
+    ENERGY,
+    FORCE,
+    LENGTH,
+    TIME,
+    all_rounded,
+    significant,
+)
+from finetuna_flows.structures.prepare import tagged_adsorbate
+
+
+def details(doc: RelaxationDoc) -> dict[str, object]:
+    """Facts, curve, parent calls, start and end; what the store does not keep is None.
+
+    Parameters
+    ----------
+    doc
+        With its trajectory and ledger loaded.
+    """
+    return {
+        "facts": _facts(doc),
+        "curve": _curve(doc.trajectory) if isinstance(doc.trajectory, Trajectory) else None,
+        "calls": _calls(doc.ledger) if isinstance(doc.ledger, tuple) else None,
+        "atoms": _atoms(doc),
+    }
+
+
+def packed(content: object) -> str:
+    """JSON, compressed, in letters that need no escape in HTML."""
+    plain = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    return base64.b64encode(gzip.compress(plain, mtime=0)).decode()
+
+
+def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
+    return {
+        "level": doc.level_of_theory,
+        "threshold": doc.fmax_threshold,
+        "stop": doc.stop_sentence,
+        "integrity": doc.integrity_sentence,
+        "replayed": doc.replayed_calls,
+        "directory": doc.dir_name,
+        "packages": doc.packages,
+        "spec": doc.spec,
+    }
+
+
+def _curve(trajectory: Trajectory) -> Mapping[str, object]:
+    """Every step; positions and forces stay in the store."""
+    return {
+        "energy": all_rounded(trajectory.energies, ENERGY),
+        "fmax": all_rounded(trajectory.fmax, FORCE),
+        "labelled": [int(each) for each in trajectory.labelled],
+    }
+
+
+def _calls(ledger: Sequence[LedgerEntry]) -> Mapping[str, object]:
+    """Column by column."""
+    return {
+        "step": [entry.step for entry in ledger],
+        "reasons": [[reason.value for reason in entry.reasons] for entry in ledger],
+        "energy": all_rounded((entry.energy for entry in ledger), ENERGY),
+        "fmax": all_rounded((entry.fmax for entry in ledger), FORCE),
+        "predictedEnergy": all_rounded((entry.predicted_energy for entry in ledger), ENERGY),
+        "predictedFmax": all_rounded((entry.predicted_fmax for entry in ledger), FORCE),
+        "scf": [entry.scf_cycles for entry in ledger],
+        "time": all_rounded((entry.wall_time for entry in ledger), TIME),
+        "restarts": [entry.restarts for entry in ledger],
+        "replayed": [int(entry.replayed) for entry in ledger],
+        "error": [significant(entry.force_error) for entry in ledger],
+        "tuned": [significant(entry.tuned_force_error) for entry in ledger],
+    }
+
+
+def _atoms(doc: RelaxationDoc) -> Mapping[str, object]:
+    """Start and end in Å, the end as the nearest image of the start, so that ways can be drawn."""
+    start, end = to_ase(doc.initial_structure), to_ase(doc.structure)
+    ways = displacements(start.positions, end.positions, start)
+    return {
+        "symbols": list(start.symbols),
+        "cell": np.round(start.cell.array, LENGTH).tolist() if start.pbc.any() else None,
+        "fixed": np.flatnonzero(~free_components(start).any(axis=1)).tolist(),
+        "adsorbate": tagged_adsorbate(start),
+        "start": np.round(start.positions, LENGTH).tolist(),
+        "end": np.round(start.positions + ways, LENGTH).tolist(),
+    }
