@@ -24,7 +24,7 @@ from finetuna_flows.flows.imported import imported_documents
 from finetuna_flows.flows.keeping import Kept, keep_once
 from finetuna_flows.relaxation.recorded.formats import kind_of
 from finetuna_flows.relaxation.recorded.groups import parse_keys
-from finetuna_flows.relaxation.recorded.recording import Reading
+from finetuna_flows.relaxation.recorded.recording import Reading, check_words
 from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.structures.prepare import Preparation
@@ -107,15 +107,16 @@ def import_relaxations(
     """Import relaxations that were run elsewhere; indices are in the order of their own files.
 
     What is in the store already is left alone. What is damaged is reported, and the rest is kept.
-    Exit codes: 0 all is in the store, converged or not, 2 something was refused, 3 something could
-    not be read.
+    Exit codes: 0 every relaxation is in the store, converged or not, also where damaged parts of it
+    are left out; 2 something was refused; 3 a relaxation or a file could not be read at all.
     """
     console = Console(stderr=True)
     with told_apart(console):
         for path in paths:
             kind_of(path)
+        check_words("name", name)
         orders = Orders(
-            reading=Reading(fmax, method, system, level, parse_keys(by) if by else None),
+            reading=Reading(fmax, method, system, level, None if by is None else parse_keys(by)),
             name=name,
             tags=tuple(tag or ()),
             prepare=preparation(adsorbate, 0, 0.0, 0),

@@ -58,6 +58,19 @@ def conclude(results: Results, console: Console, *, table: bool) -> None:
             "energies are compared at one level only; name it with --level",
             "yellow",
         )
+    _tell_untagged(docs, console)
+
+
+def _tell_untagged(docs: list[RelaxationDoc], console: Console) -> None:
+    untagged = sum(doc.adsorbate is None for doc in docs)
+    if untagged:
+        say(
+            console,
+            f"no atom is tagged as adsorbate in {untagged} of {len(docs)} relaxations, so it is "
+            "not seen if an adsorbate broke or left, and a lower energy may be of that; say which "
+            "atoms it is by --initial or --adsorbate",
+            "yellow",
+        )
 
 
 def method_table(docs: list[RelaxationDoc]) -> Table:

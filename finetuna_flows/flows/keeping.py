@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from jobflow import JobStore, job
@@ -16,7 +17,6 @@ from monty.json import jsanitize
 
 from finetuna_flows.relaxation.recorded.recording import Recording
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
-from finetuna_flows.results.find import relaxation_doc
 
 IMPORTS = uuid5(NAMESPACE_OID, "finetuna_flows.import")
 """Namespace of the uuids of imports."""
@@ -36,7 +36,8 @@ class Kept:
     document: RelaxationDoc
     """Without trajectory and ledger."""
     word: str
-    """How it came there: ``imported``, ``already there``, ``replaced``."""
+    """How it came there: ``imported``, ``already there``, ``replaced``, ``completed`` (the document
+    was there, but not all of its trajectory and ledger, as an interrupted import leaves it)."""
 
 
 @job(data=list(DATA_KEYS), output_schema=RelaxationDoc)
@@ -56,7 +57,8 @@ def keep_once(
     """Put an imported relaxation into the store, unless it is there.
 
     It is the same one if it has the same path, the same labels in its files, the same name and the
-    same first geometry; of these its uuids are made.
+    same first geometry; of these its uuids are made. One whose trajectory or ledger is missing is
+    written again.
 
     Parameters
     ----------
@@ -79,22 +81,22 @@ def keep_once(
     uuid = import_uuid(path, recording, document.name)
     fingerprint = fingerprint_of(document)
     document = document.model_copy(update={"uuid": str(uuid5(UUID(uuid), "document"))})
-    known = store.query_one({"uuid": uuid}, properties=["metadata"])
+    data: Store = getattr(store, "additional_stores", {})["data"]
+    known = store.query_one({"uuid": uuid}, properties=["metadata", "output"], load=False)
+    word = "imported" if known is None else "replaced"
     if known is not None and not again:
         if known["metadata"].get(METADATA, {}).get("fingerprint") != fingerprint:
             raise ValueError(
                 f"{recording.system} {document.name} was imported from there before, and its file "
                 f"or the options have changed since; --again replaces it ({document.uuid[:8]})"
             )
-        return Kept(relaxation_doc(store, document.uuid), "already there")
-    data: Store = getattr(store, "additional_stores", {})["data"]
-    old = [each["blob_uuid"] for each in data.query({"job_uuid": uuid}, properties=["blob_uuid"])]
+        if _is_whole(known["output"], data):
+            return Kept(_light(known["output"]), "already there")
+        word = "completed"
     notes = {METADATA: {"fingerprint": fingerprint, "damaged": [*recording.damaged]}}
     store.update(_entry(uuid, document, notes), key=["uuid", "index"], save={"data": [*DATA_KEYS]})
-    if old:
-        data.remove_docs({"blob_uuid": {"$in": old}})
-    light = document.model_copy(update=dict.fromkeys(DATA_KEYS))
-    return Kept(light, "imported" if known is None else "replaced")
+    _remove_unused(uuid, store, data)
+    return Kept(document.model_copy(update=dict.fromkeys(DATA_KEYS)), word)
 
 
 def import_uuid(path: Path, recording: Recording, name: str) -> str:
@@ -106,6 +108,39 @@ def import_uuid(path: Path, recording: Recording, name: str) -> str:
 def fingerprint_of(document: RelaxationDoc) -> str:
     """Digest of what a document says of the relaxation, whenever and wherever it was made."""
     return sha256(document.model_dump_json(include=set(SAYS_ALL)).encode()).hexdigest()
+
+
+def _light(output: Mapping[str, Any]) -> RelaxationDoc:
+    """A stored document without trajectory and ledger."""
+    fields = {name: value for name, value in output.items() if not name.startswith("@")}
+    return RelaxationDoc.model_validate({**fields, **dict.fromkeys(DATA_KEYS)})
+
+
+def _blobs(output: Mapping[str, Any]) -> list[str]:
+    """What a stored document refers to in the store `data`."""
+    parts = [output.get(key) for key in DATA_KEYS]
+    return [part["blob_uuid"] for part in parts if isinstance(part, dict) and "blob_uuid" in part]
+
+
+def _is_whole(output: Mapping[str, Any], data: Store) -> bool:
+    """Whether all is there that a document refers to: it is written before them."""
+    wanted = _blobs(output)
+    return data.count({"blob_uuid": {"$in": wanted}}) == len(wanted)
+
+
+def _remove_unused(uuid: str, store: JobStore, data: Store) -> None:
+    """Remove what only replaced documents of this job referred to, by whichever process.
+
+    A document is written before its parts: parts that are listed before the documents are looked at
+    belong to one of these or to one that was replaced, never to one that is to come.
+    """
+    listed = [each["blob_uuid"] for each in data.query({"job_uuid": uuid}, ["blob_uuid"])]
+    wanted = [f"output.{key}" for key in DATA_KEYS]
+    found = store.query({"uuid": uuid}, properties=wanted, load=False)
+    used = {blob for each in found for blob in _blobs(each["output"])}
+    unused = [blob for blob in listed if blob not in used]
+    if unused:
+        data.remove_docs({"blob_uuid": {"$in": unused}})
 
 
 def _entry(uuid: str, document: RelaxationDoc, metadata: Mapping[str, object]) -> JobStoreDocument:

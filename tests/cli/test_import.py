@@ -178,6 +178,9 @@ def test_damaged_frames_are_told_and_the_rest_is_kept(frames: list[Atoms], tmp_p
     write_frames(bad, tmp_path / "bad.traj")
     done = run(tmp_path, "import", "many.extxyz", "bad.traj", "--store", "st", "--json")
     assert done.exit_code == 3
+    alone = run(tmp_path, "import", "many.extxyz", "--store", "alone")
+    assert alone.exit_code == 0  # as the help says of damaged parts
+    assert "1 imported, 1 damaged parts left out" in alone.stderr
     assert "damaged, left out: many.extxyz frame 1 (line 12) cannot be read" in done.stderr
     assert "error: bad.traj: bad.traj frame 0: the parent returned forces" in done.stderr
     assert "1 imported, 1 failed, 2 damaged parts left out" in done.stderr
@@ -218,6 +221,33 @@ def test_tags_come_from_starting_structures(frames: list[Atoms], tmp_path: Path)
     assert json.loads(done.stdout)["adsorbate"] == "O"
     missing = run(tmp_path, "import", "run.traj", "--initial", "none.extxyz", "--store", "st")
     assert missing.exit_code == 2
+
+
+def test_where_no_adsorbate_is_tagged_it_is_said_once(frames: list[Atoms], tmp_path: Path) -> None:
+    bare = [*labelled(frames, "a", "CG"), *labelled(frames, "b", "CG")]
+    for each in bare:
+        each.set_tags(0)
+    write_frames([*bare, *labelled(frames, "c", "CG")], tmp_path / "run.traj")
+    done = run(tmp_path, "import", "run.traj", "--store", "st")
+    assert done.exit_code == 0, done.stderr
+    (line,) = [words for words in done.stderr.splitlines() if "tagged" in words]
+    assert line.startswith("no atom is tagged as adsorbate in 2 of 3 relaxations")
+    assert "--initial or --adsorbate" in line
+    tagged = run(tmp_path, "import", "run.traj", "--adsorbate", "8", "--store", "other")
+    assert tagged.exit_code == 0, tagged.stderr
+    assert "no atom is tagged" not in tagged.stderr
+
+
+@pytest.mark.parametrize("option", ["--method", "--level", "--name", "--system", "--by"])
+def test_an_option_that_says_nothing_is_refused(
+    option: str, frames: list[Atoms], tmp_path: Path
+) -> None:
+    write_frames(frames, tmp_path / "run.traj")
+    done = run(tmp_path, "import", "run.traj", option, "", "--store", "st")
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert ("the keys are ''" if option == "--by" else f"{option} is ''") in line
+    assert not (tmp_path / "st").exists()
 
 
 @pytest.mark.shared_data

@@ -275,6 +275,18 @@ def spoil(path: Path, row: int, column: str, text: str) -> None:
         connection.commit()
 
 
+@pytest.mark.parametrize("name", ["run.traj", "run.extxyz", "run.db"])
+def test_a_start_that_is_lost_is_told(name: str, frames: list[Atoms], tmp_path: Path) -> None:
+    bad = [frame(each, -1.0, np.full((9, 3), np.inf)) for each in (*frames[:2], frames[4])]
+    path = write_frames([*bad[:2], *frames[2:4], bad[2], *frames[5:]], tmp_path / name)
+    (found,) = recordings(path)
+    assert energies(found) == without(frames, 0, 1, 4)
+    began = [re.search(r"; so what is left begins at (.*)", words) for words in found.damaged]
+    assert [match is not None for match in began] == [False, True, False]
+    assert began[1] is not None
+    assert began[1][1].startswith({"run.db": "run.db row 3"}.get(name, f"{name} frame 2"))
+
+
 def test_nothing_left(frames: list[Atoms], tmp_path: Path) -> None:
     path = write_frames([frame(frames[0], -1.0, np.full((9, 3), np.nan))], tmp_path / "run.traj")
     (found,) = recordings(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import free_components
 from finetuna_flows.reasons import Integrity, QueryReason
 from finetuna_flows.records import Relaxation
@@ -263,3 +265,65 @@ def test_starts_are_read_from_a_file(frames: list[Atoms], tmp_path: Path) -> Non
         StartingStructures.read(path)
     with pytest.raises(ValueError, match="is not there"):
         StartingStructures.read(tmp_path / "none.extxyz")
+
+
+def cut(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("many.extxyz.gz", 0.98), ("many.extxyz", 0.9), ("many.traj", 0.9)]
+)
+def test_what_breaks_off_is_that_of_the_last_frame(
+    name: str, share: float, frames: list[Atoms], tmp_path: Path
+) -> None:
+    many = [*called(frames, system="a", method="CG"), *called(frames, system="b", method="CG")]
+    path = cut(write_frames(many, tmp_path / name), share)
+    whole, broken = recordings(path)
+    assert (whole.damaged, kept(whole).parent_calls) == ((), 6)
+    assert broken.damaged
+    assert 0 < kept(broken).parent_calls < 6
+    (only,) = recordings(path, Reading(only=("a", "CG")))
+    assert only.damaged == ()
+
+
+def test_what_lies_between_is_that_of_its_neighbours(frames: list[Atoms], tmp_path: Path) -> None:
+    """Lines are lost inside the first relaxation, then between the second and the third."""
+    path = tmp_path / "many.extxyz"
+    many = [called(frames, system=system, method="CG") for system in "abc"]
+    write_frames([*chain(*many)], path)
+    lines = path.read_text().splitlines()
+    lines[3 * 11] = lines[12 * 11] = "nine"  # frames are eleven lines long
+    path.write_text("\n".join(lines) + "\n")
+    first, second, third = recordings(path)
+    assert [each.damaged[0][:21] for each in (first, second, third)] == [
+        "many.extxyz line 34 i",
+        "many.extxyz line 133 ",
+        "many.extxyz line 133 ",
+    ]
+    assert [len(each.damaged) for each in (first, second, third)] == [1, 1, 1]
+    assert "may be where" not in first.damaged[0] + second.damaged[0]
+    assert "may be where that of many.extxyz frame 11 (line 144) began" in third.damaged[0]
+    assert [kept(each).parent_calls for each in (first, second, third)] == [5, 6, 5]
+
+
+def test_none_of_which_it_can_be_told_whose_it_is(frames: list[Atoms], tmp_path: Path) -> None:
+    path = write_frames(called(frames[:1], way="a"), tmp_path / "run.extxyz")
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(ParentError, match="cannot be told whose it is: so nothing is left of it"):
+        labels(path, "way")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("method", lambda: Reading(method=" ")),
+        ("system", lambda: Reading(system="")),
+        ("level", lambda: Reading(level="")),
+    ],
+)
+def test_words_that_say_nothing_are_refused(name: str, make: Callable[[], Reading]) -> None:
+    with pytest.raises(ValueError, match=f"--{name} is ' ?' but must say something"):
+        make()

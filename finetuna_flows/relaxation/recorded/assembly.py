@@ -52,14 +52,20 @@ class Source:
 def read_records(
     entries: Sequence[Entry], damaged: list[str], surrogates: Collection[str] = ()
 ) -> list[Record]:
-    """Those that can be read; what is wrong with the others goes to `damaged`."""
-    records = []
+    """Those that can be read; what is wrong with the others goes to `damaged`.
+
+    Where the first cannot be read, it says there too with which one the others begin.
+    """
+    records: list[Record] = []
+    lost = len(damaged)
     for entry in entries:
         try:
             record = entry.record(surrogates)
         except ParentError as error:
             damaged.append(str(error))
             continue
+        if not records and len(damaged) > lost:
+            damaged[-1] += f"; so what is left begins at {record.where}"
         damaged += record.damaged
         records.append(record)
     return records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ase.db.row import AtomsRow
 from ase.io.formats import UnknownFileTypeError
 
 from finetuna_flows.errors import ParentError
+from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.learner import is_of_learner, learner_record
 from finetuna_flows.relaxation.recorded.record import Contents, Entry, entry_of
 
@@ -49,14 +50,14 @@ def json_contents(path: Path) -> Contents:
     rows: list[AtomsRow] = []
     damaged: tuple[str, ...] = ()
     try:
-        rows.extend(ase.db.connect(path, use_lock_file=False).select())
-    except UnknownFileTypeError as exc:
-        raise ValueError(f"{path} is no database of ASE's: {exc}") from exc
-    except Exception as exc:  # ASE's readers of broken files raise anything
-        after = f"after row {rows[-1].id}" if rows else "before its first row"
-        damaged = (f"{path.name} cannot be read {after}: {exc}",)
+        with reading_with_ase(lambda: f"{path.name} cannot be read {_after(rows)}"):
+            rows.extend(ase.db.connect(path, use_lock_file=False).select())
+    except ParentError as error:
+        if isinstance(error.__cause__, UnknownFileTypeError):
+            raise ValueError(f"{path} is no database of ASE's: {error.__cause__}") from error
         if not rows:
-            raise ParentError(damaged[0]) from exc
+            raise
+        damaged = (str(error),)
     rows.sort(key=lambda row: int(row.id))
     entries: list[Entry] = []
     for before, row in zip([None, *rows], rows, strict=False):
@@ -64,6 +65,10 @@ def json_contents(path: Path) -> Contents:
         where = f"{path.name} row {row.id}"
         entries.append(_entry(where, row.key_value_pairs, since, partial(_kept, row)))
     return Contents(tuple(entries), damaged)
+
+
+def _after(rows: Sequence[AtomsRow]) -> str:
+    return f"after row {rows[-1].id}" if rows else "before its first row"
 
 
 def _entries(database: Database, times: list[tuple[int, float]], name: str) -> Iterator[Entry]:
@@ -105,18 +110,14 @@ def _kept(row: AtomsRow) -> AtomsRow:
 
 
 def _row(database: Database, number: int, where: str) -> AtomsRow:
-    try:
+    with reading_with_ase(lambda: f"{where} is damaged"):
         row: AtomsRow = database.get(id=number)
-    except Exception as exc:  # as above
-        raise ParentError(f"{where} is damaged: {exc}") from exc
     return row
 
 
 def _atoms(read: Callable[[], AtomsRow], where: str) -> Atoms:
     row = read()
-    try:
+    with reading_with_ase(lambda: f"{where} is damaged"):
         atoms: Atoms = row.toatoms()
         atoms.info.update(row.key_value_pairs)
-    except Exception as exc:  # as above
-        raise ParentError(f"{where} is damaged: {exc}") from exc
     return atoms

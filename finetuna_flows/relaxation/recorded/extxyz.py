@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.io.extxyz import key_val_str_to_dict
 
 from finetuna_flows.errors import ParentError
+from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.record import Contents, Entry, entry_of
 
 NOT_KEYS = ("Lattice", "Properties", "pbc")
@@ -49,21 +50,28 @@ def extxyz_contents(stream: IO[bytes], name: str) -> Contents:
         What to call it.
     """
     entries: list[Entry] = []
-    damaged: list[str] = []
+    frames = 0
     lines = _lines(stream)
     line = next(lines, None)
     while line is not None:
         if line.count is None:
             if line.text.strip():
-                damaged.append(
-                    f"{name} line {line.number}: {_excerpt(line.text)} begins no frame, which is a "
-                    "line with the number of atoms; left out up to the next one"
-                )
+                entries.append(_no_frame(line, name))
             line = next((each for each in lines if each.count is not None), None)
             continue
-        found, line = _frame(line, lines, stream, f"{name} frame {len(entries)}")
+        found, line = _frame(line, lines, stream, f"{name} frame {frames}")
         entries.append(found)
-    return Contents(tuple(entries), tuple(damaged))
+        frames += 1
+    return Contents(tuple(entries))
+
+
+def _no_frame(line: _Line, name: str) -> Entry:
+    """Stands where lines are that belong to no frame, so that it is known whose are lost."""
+    why = (
+        f"{name} line {line.number}: {_excerpt(line.text)} begins no frame, which is a line with "
+        "the number of atoms; left out up to the next one"
+    )
+    return entry_of(f"{name} line {line.number}", None, partial(_broken, why))
 
 
 def _frame(
@@ -77,7 +85,7 @@ def _frame(
     while after is not None and size < wanted and after.count is None:
         size, after = size + 1, next(lines, None)
     if size < wanted:
-        atoms = partial(_too_short, f"{where} has {size} lines of atoms but announces {wanted}")
+        atoms = partial(_broken, f"{where} has {size} lines of atoms but announces {wanted}")
     else:
         end = after.offset if after else None
         atoms = partial(_parsed, stream, first.offset, end, where)
@@ -99,18 +107,16 @@ def _keys(comment: bytes) -> dict[str, object] | None:
     return {key: value for key, value in found.items() if key not in NOT_KEYS}
 
 
-def _too_short(why: str) -> Atoms:
+def _broken(why: str) -> Atoms:
     raise ParentError(why)
 
 
 def _parsed(stream: IO[bytes], start: int, end: int | None, where: str) -> Atoms:
     stream.seek(start)
     block = stream.read() if end is None else stream.read(end - start)
-    try:
+    with reading_with_ase(lambda: f"{where} cannot be read{_odd_line(block, where)}"):
         text = block.decode()
         found = ase.io.read(io.StringIO(text), index=0, format="extxyz")
-    except Exception as exc:  # ASE's readers of broken files raise anything
-        raise ParentError(f"{where} cannot be read{_odd_line(block, where)}: {exc}") from exc
     assert isinstance(found, Atoms)
     return found
 

@@ -24,6 +24,7 @@ from ase.io.formats import (
 )
 
 from finetuna_flows.errors import ParentError
+from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.database import database_contents, json_contents
 from finetuna_flows.relaxation.recorded.extxyz import extxyz_contents
 from finetuna_flows.relaxation.recorded.layout import is_released
@@ -185,11 +186,12 @@ def _other_contents(path: Path) -> Contents:
     frames: list[Atoms] = []
     damaged: tuple[str, ...] = ()
     try:
-        frames.extend(ase.io.iread(str(path), index=":", do_not_split_by_at_sign=True))
-    except Exception as exc:  # ASE's readers of broken files raise anything
-        damaged = (f"{path.name} cannot be read from frame {len(frames)} on: {exc}",)
+        with reading_with_ase(lambda: f"{path.name} cannot be read from frame {len(frames)} on"):
+            frames.extend(ase.io.iread(str(path), index=":", do_not_split_by_at_sign=True))
+    except ParentError as error:
         if not frames:
-            raise ParentError(damaged[0]) from exc
+            raise
+        damaged = (str(error),)
     return Contents(tuple(_entry(path.name, i, each) for i, each in enumerate(frames)), damaged)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from finetuna_flows.errors import ParentError
 from finetuna_flows.relaxation.recorded.record import Contents, Entry
+
+Labels = tuple[str | None, str | None]
 
 RECOGNISED = (("system", "method"), ("sid", "method"))
 """Keys of a frame's info, or of a row, that say the system and the method where all have them."""
@@ -20,15 +23,8 @@ class Group:
     method: str | None
     """What the file calls the way it was relaxed; None where it does not say."""
     entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The relaxations of a file, in the order of their first frames."""
-
-    groups: tuple[Group, ...]
-    damaged: tuple[str, ...]
-    """What belongs to none of them, in words."""
+    damaged: tuple[str, ...] = ()
+    """Parts of the file that are or may be of it but are no entries, in words."""
 
 
 def parse_keys(words: str) -> tuple[str, str]:
@@ -48,8 +44,11 @@ def parse_keys(words: str) -> tuple[str, str]:
     return system, method
 
 
-def grouped(contents: Contents, by: tuple[str, str] | None, name: str) -> Grouping:
-    """Put frames of one system and one method together.
+def grouped(contents: Contents, by: tuple[str, str] | None, name: str) -> tuple[Group, ...]:
+    """Put frames of one system and one method together, in the order of their first frames.
+
+    What cannot be told whose it is counts for the relaxations of the frames before and after it,
+    and what breaks off at the end of the file for that of the last frame.
 
     Parameters
     ----------
@@ -65,6 +64,8 @@ def grouped(contents: Contents, by: tuple[str, str] | None, name: str) -> Groupi
     ------
     ValueError
         If a frame lacks a key that was asked for.
+    ParentError
+        If of no frame it can be told whose it is.
     """
     known = [entry for entry in contents.entries if entry.keys is not None]
     chosen = by or next((pair for pair in RECOGNISED if known and _all_have(known, pair)), ("", ""))
@@ -77,22 +78,38 @@ def grouped(contents: Contents, by: tuple[str, str] | None, name: str) -> Groupi
                 f"apart; it has {', '.join(there) or 'none'}"
             )
     if chosen == ("", ""):
-        return Grouping((Group(None, None, contents.entries),), contents.damaged)
-    members: dict[tuple[str | None, str | None], list[Entry]] = {}
-    lost = []
+        return (Group(None, None, contents.entries, contents.damaged),)
+    return _apart(contents, chosen, name)
+
+
+def _apart(contents: Contents, chosen: tuple[str, str], name: str) -> tuple[Group, ...]:
+    members: dict[Labels, list[Entry]] = {}
+    damaged: dict[Labels, list[str]] = {}
+    before: Labels | None = None
+    lost: list[str] = []  # between the last frame and the next
     for entry in contents.entries:
         if entry.keys is None:
             lost.append(f"{entry.where} is so damaged that it cannot be told whose it is")
-        else:
-            members.setdefault(_values(entry.keys, chosen), []).append(entry)
-    groups = (Group(*labels, tuple(entries)) for labels, entries in members.items())
-    return Grouping(tuple(groups), (*contents.damaged, *lost))
+            continue
+        labels = _values(entry.keys, chosen)
+        if before is not None and before != labels:
+            damaged[before] += lost
+        if labels not in members:
+            lost = [f"{words}; it may be where that of {entry.where} began" for words in lost]
+        members.setdefault(labels, []).append(entry)
+        damaged.setdefault(labels, []).extend(lost)
+        before, lost = labels, []
+    lost += contents.damaged
+    if before is None:
+        raise ParentError(f"{'; '.join(lost) or name}: so nothing is left of it")
+    damaged[before] += lost
+    return tuple(Group(*each, tuple(members[each]), tuple(damaged[each])) for each in members)
 
 
 def _all_have(entries: Iterable[Entry], pair: tuple[str, str]) -> bool:
     return all(key in (entry.keys or {}) for entry in entries for key in pair)
 
 
-def _values(keys: Mapping[str, object], chosen: tuple[str, str]) -> tuple[str | None, str | None]:
+def _values(keys: Mapping[str, object], chosen: tuple[str, str]) -> Labels:
     system, method = chosen
     return str(keys[system]) if system else None, str(keys[method]) if method else None

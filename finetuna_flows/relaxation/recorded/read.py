@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from finetuna_flows.errors import FinetunaError, ParentError
+from finetuna_flows.errors import FinetunaError
 from finetuna_flows.relaxation.recorded.assembly import (
     Source,
     joined,
@@ -137,21 +137,17 @@ def _one_released(each: Released, source: Source) -> Recording:
 def _of_file(source: Source, kind: Kind) -> Iterator[Recording]:
     path, reading = source.path, source.reading
     with open_contents(path, kind) as contents:
-        grouping = grouped(contents, reading.by, path.name)
-        if not grouping.groups:
-            raise ParentError(f"{'; '.join(grouping.damaged) or path}: so nothing is left of it")
-        _refuse_labels_twice(grouping.groups[0], source)
-        rest = grouping.damaged
-        for group in grouping.groups:
+        groups = grouped(contents, reading.by, path.name)
+        _refuse_labels_twice(groups[0], source)
+        for group in groups:
             system = group.system or reading.system or name_of(path)
             method = group.method or reading.method or METHOD
             if not source.wanted(system, method):
                 continue
-            damaged = list(rest)
+            damaged = [*group.damaged]
             records = read_records(group.entries, damaged)
             found = joined(records, damaged, system, method, source)
             yield replace(found, group=(group.system or "", group.method or ""))
-            rest = ()
 
 
 def _refuse_labels_twice(group: Group, source: Source) -> None:

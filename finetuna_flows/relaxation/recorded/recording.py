@@ -14,6 +14,20 @@ UNRECORDED = "settings not recorded in"
 """Words in a level of theory that is that of one file alone."""
 
 
+def check_words(name: str, words: str | None) -> None:
+    """Refuse an option that is there but says nothing, as an unset variable of a shell leaves it.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    if words is not None and not words.strip():
+        raise ValueError(
+            f"--{name} is {words!r} but must say something; leave it out for its default"
+        )
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read what a path holds; None: as the files say it, or the default."""
@@ -34,7 +48,9 @@ class Reading:
     """System and method of the one relaxation to read; None: all."""
 
     def __post_init__(self) -> None:
-        """Refuse a threshold that cannot be reached."""
+        """Refuse a threshold that cannot be reached, and words that say nothing."""
+        for name in ("method", "system", "level"):
+            check_words(name, getattr(self, name))
         if self.fmax is not None:
             check_threshold(self.fmax)
 

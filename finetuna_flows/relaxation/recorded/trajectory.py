@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory, TrajectoryReader
 
 from finetuna_flows.errors import ParentError
+from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.record import Contents, entry_of
 
 logger = logging.getLogger(__name__)
@@ -63,10 +64,8 @@ def trajectory_contents(stream: IO[bytes], name: str) -> Contents:
 
 
 def _reader(stream: IO[bytes], name: str) -> TrajectoryReader:
-    try:
+    with reading_with_ase(lambda: f"{name} is damaged, so that ASE cannot open it"):
         reader: TrajectoryReader = Trajectory(stream)
-    except Exception as exc:  # ASE's readers of broken files raise anything
-        raise ParentError(f"{name} is damaged, so that ASE cannot open it: {exc}") from exc
     return reader
 
 
@@ -78,10 +77,8 @@ def _keys(reader: TrajectoryReader, index: int) -> dict[str, object] | None:
 
 
 def _frame(reader: TrajectoryReader, index: int, name: str) -> Atoms:
-    try:
+    with reading_with_ase(lambda: f"{name} frame {index} is damaged"):
         atoms: Atoms = reader[index]
-    except Exception as exc:  # as above
-        raise ParentError(f"{name} frame {index} is damaged: {exc}") from exc
     return atoms
 
 
