@@ -10,6 +10,7 @@ import typer
 from finetuna_flows.cli import (
     compare,
     doctor,
+    export,
     figures,
     finetune,
     import_,
@@ -36,6 +37,7 @@ app.command("finetune")(finetune.finetune)
 app.command("models")(models.models)
 app.command("list")(query.list_relaxations)
 app.command("show")(query.show)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,39 +11,48 @@ from rich.console import Console
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import open_store
 from finetuna_flows.cli.exits import told_apart
+from finetuna_flows.cli.filters import Limit, Skip, Sort, filtered
 from finetuna_flows.cli.tables import ledger_table, printer, relaxation_table, summary_table
-from finetuna_flows.results.find import relaxation_doc, relaxation_summaries
+from finetuna_flows.results.documents import RelaxationDoc
+from finetuna_flows.results.filters import NEWEST_FIRST, Filters
+from finetuna_flows.results.find import (
+    count_relaxations,
+    relaxation_doc,
+    relaxation_summaries,
+)
+
+SAID = (
+    "uuid",
+    "name",
+    "system",
+    "adsorbate",
+    "tags",
+    "level_of_theory",
+    "parent_mode",
+    "stop_sentence",
+    "integrity_sentence",
+    "dir_name",
+)
+"""Fields that `show` prints in words, where there is something to print."""
 
 
+@filtered
 def list_relaxations(
-    formula: Annotated[str | None, typer.Option(help="Of the whole structure.")] = None,
-    chemsys: Annotated[str | None, typer.Option(help="Elements, as in Cu-O.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="As in the table: what --method said, such as fast.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="As in the table: online for every preset.")
-    ] = None,
-    converged: Annotated[bool | None, typer.Option("--converged/--unconverged")] = None,
-    tag: Annotated[str | None, typer.Option(help="One of the tags.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Completed at this time or later.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first; 0 for all.")] = 20,
+    filters: Filters,
+    sort: Sort = NEWEST_FIRST,
+    skip: Skip = 0,
+    limit: Limit = 20,
+    count: Annotated[bool, typer.Option("--count", help="Print how many there are.")] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
-    """List relaxations, newest first."""
+    """List relaxations, newest first; times are local."""
     with told_apart(Console(stderr=True)):
-        found = relaxation_summaries(
-            open_store(store),
-            formula=formula,
-            chemsys=chemsys,
-            name=name,
-            method=method,
-            converged=converged,
-            tag=tag,
-            since=since.astimezone(UTC) if since else None,
-            limit=limit,
-        )
+        opened = open_store(store)
+        if count:
+            sys.stdout.write(f"{count_relaxations(opened, **filters)}\n")
+            return
+        found = relaxation_summaries(opened, sort=sort, skip=skip, limit=limit, **filters)
         if as_json:
             for summary in found:
                 sys.stdout.write(summary.model_dump_json() + "\n")
@@ -53,19 +61,30 @@ def list_relaxations(
 
 
 def show(
-    uuid: Annotated[str, typer.Argument(help="Of the relaxation or its job, or its beginning.")],
+    uuids: Annotated[
+        list[str],
+        typer.Argument(metavar="UUID…", help="Of relaxations or their jobs, or their beginnings."),
+    ],
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show one relaxation and every parent call that it rests on."""
+    """Show relaxations, with every parent call that they rest on."""
     with told_apart(Console(stderr=True)):
-        doc = relaxation_doc(open_store(store), uuid, load=True)
-        if as_json:
-            sys.stdout.write(doc.model_dump_json() + "\n")
-            return
-        console = printer()
-        console.print(relaxation_table([doc]))
-        for name in ("uuid", "name", "level_of_theory", "stop_sentence", "integrity_sentence"):
-            console.print(f"{name.replace('_', ' ')}: {getattr(doc, name)}", highlight=False)
-        console.print(f"directory: {doc.dir_name}", highlight=False)
-        console.print(ledger_table(doc))
+        opened = open_store(store)
+        for uuid in uuids:
+            doc = relaxation_doc(opened, uuid, load=True)
+            if as_json:
+                sys.stdout.write(doc.model_dump_json() + "\n")
+            else:
+                _show(doc, printer())
+
+
+def _show(doc: RelaxationDoc, console: Console) -> None:
+    console.print(relaxation_table([doc]))
+    for name in SAID:
+        value = getattr(doc, name)
+        if value:
+            words = ", ".join(value) if isinstance(value, tuple) else value
+            title = "directory" if name == "dir_name" else name.replace("_", " ")
+            console.print(f"{title}: {words}", markup=False, highlight=False, soft_wrap=True)
+    console.print(ledger_table(doc))

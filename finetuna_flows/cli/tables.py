@@ -13,6 +13,8 @@ from finetuna_flows.results.document_parts import BlobReference, LedgerEntry
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.find import RelaxationSummary
 
+UUID = 8
+"""Characters of a uuid that tables show; they are enough for `show`."""
 WIDTH = 120
 """Columns of a table where the output is no terminal that has a width of its own."""
 
@@ -79,31 +81,26 @@ def _minimum(row: ComparisonRow) -> str:
 
 
 def summary_table(found: list[RelaxationSummary]) -> Table:
-    """A row a relaxation, as a list of many shows it."""
-    table = Table(box=None, header_style="bold")
-    for name in (
-        "uuid",
-        "formula",
-        "name",
-        "method",
-        "converged",
-        "calls",
-        "energy/eV",
-        "fmax",
-        "completed",
-    ):
-        table.add_column(name)
+    """A row a relaxation, as a list of many shows it; where there is no room, words wrap."""
+    table = Table(box=None, header_style="bold", collapse_padding=True, pad_edge=False)
+    table.add_column("uuid", min_width=UUID, no_wrap=True)
+    for name in ("system", "formula", "adsorbate", "name", "converged"):
+        table.add_column(name, overflow="fold")
+    for name, width in (("calls", 5), ("energy/eV", 9), ("fmax", 6)):
+        table.add_column(name, justify="right", min_width=width, no_wrap=True)
+    table.add_column("completed", min_width=10, no_wrap=True)
     for each in found:
         table.add_row(
-            each.uuid[:8],
+            each.uuid[:UUID],
+            each.system or "-",
             each.formula_pretty,
+            each.adsorbate or "-",
             each.name,
-            each.method,
             "yes" if each.converged else f"no: {each.stop_reason}",
             str(each.parent_calls),
             number(each.energy, ".4f"),
             number(each.fmax, ".4f"),
-            f"{each.completed_at:%Y-%m-%d %H:%M}",
+            f"{each.completed_at.astimezone():%Y-%m-%d}",
         )
     return table
 

@@ -1,99 +1,128 @@
-"""Find what was kept: lists that load nothing large, and single documents."""
+"""Find what was kept: lists and counts that load nothing large, and whole documents.
+
+A store that `results.store.check_store` has seen answers from its indexes.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, cast
 
 from jobflow.core.store import JobStore
 from pydantic import BaseModel
-from pymatgen.core.composition import Composition
 
 from finetuna_flows.errors import StoreError
 from finetuna_flows.reasons import Integrity, StopReason
-from finetuna_flows.results.document_parts import Document, UtcTime
+from finetuna_flows.results.document_parts import Document, Timings, UtcTime
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
+from finetuna_flows.results.filters import (
+    NEWEST_FIRST,
+    Filters,
+    Selection,
+    relaxation_criteria,
+    relaxation_order,
+)
 
 DocT = TypeVar("DocT", bound=BaseModel)
 SHOWN = 10
 """Uuids that an error names."""
+ORDER = Selection.__annotations__.keys() - Filters.__annotations__.keys()
 
 
 class RelaxationSummary(Document):
     """One line of a list of relaxations; each field is the one of `RelaxationDoc`."""
 
     uuid: str
+    system: str | None = None
     name: str
     tags: tuple[str, ...]
     formula_pretty: str
     chemsys: str
     nsites: int
+    adsorbate: str | None = None
     method: str
+    parent_mode: str | None = None
     level_of_theory: str
     converged: bool
     energy: float | None
+    energy_per_atom: float | None
     fmax: float | None
+    fmax_threshold: float
     n_steps: int
     parent_calls: int
+    replayed_calls: int
+    scf_cycles: int | None
+    timings: Timings
     stop_reason: StopReason
     integrity: Integrity
     completed_at: UtcTime
+    last_updated: UtcTime
 
 
 def relaxation_summaries(
-    store: JobStore,
-    *,
-    formula: str | None = None,
-    chemsys: str | None = None,
-    name: str | None = None,
-    method: str | None = None,
-    converged: bool | None = None,
-    tag: str | None = None,
-    since: datetime | None = None,
-    limit: int = 0,
+    store: JobStore, **selection: Unpack[Selection]
 ) -> Iterator[RelaxationSummary]:
-    """List the relaxations in a connected store, newest first; None does not narrow it down.
+    """List the relaxations in a connected store, newest first unless told otherwise.
 
     Parameters
     ----------
-    formula
-        Of the whole structure, in any form: ``CuO2``, ``Cu2O4``.
-    chemsys
-        Elements in any order: ``O-Cu``.
-    name
-        As in `RelaxationDoc.name`: from the command line the preset, which `method` does not tell.
-    method
-        As in `RelaxationDoc.method`.
-    converged
-        Whether the parent's forces reached the threshold.
-    tag
-        One of the tags.
-    since
-        Completed at this time or later.
-    limit
-        At most so many; 0 for all.
+    store
+        Connected.
+    selection
+        See `Selection` and `Filters`.
+
+    Raises
+    ------
+    ValueError
+        If a filter or the order means nothing.
     """
-    wanted = {
-        "formula_pretty": Composition(formula).reduced_formula if formula else None,
-        "chemsys": "-".join(sorted(chemsys.split("-"))) if chemsys else None,
-        "name": name,
-        "method": method,
-        "converged": converged,
-        "tags": tag,
-        "completed_at": {"$gte": since} if since else None,
-    }
-    criteria = {f"output.{key}": value for key, value in wanted.items() if value is not None}
-    found = store.query(
-        {**_is_a(RelaxationDoc), **criteria},
-        properties=[f"output.{key}" for key in RelaxationSummary.model_fields],
-        sort={"output.completed_at": -1},
-        limit=limit,
-        load=False,
-    )
-    for entry in found:
-        yield RelaxationSummary.model_validate(entry["output"])
+    for output in relaxation_fields(store, **selection):
+        yield RelaxationSummary.model_validate(output)
+
+
+def relaxation_fields(store: JobStore, **selection: Unpack[Selection]) -> Iterator[dict[str, Any]]:
+    """The same as plain mappings, as the store gives them: for many thousands at once."""
+    wanted = [f"output.{field}" for field in RelaxationSummary.model_fields]
+    for entry in _query(store, selection, properties=wanted, load=False):
+        yield entry["output"]
+
+
+def relaxation_docs(
+    store: JobStore, *, load: bool = False, **selection: Unpack[Selection]
+) -> Iterator[RelaxationDoc]:
+    """Whole documents, one after the other; parameters and errors as of `relaxation_summaries`.
+
+    Parameters
+    ----------
+    load
+        Whether to load trajectories and ledgers too.
+
+    Raises
+    ------
+    StoreError
+        If one of these is not there.
+    """
+    try:
+        for entry in _query(store, selection, properties=["output"], load=load):
+            yield RelaxationDoc.model_validate(_fields(entry["output"]))
+    except KeyError as exc:
+        raise StoreError(
+            f"a trajectory or ledger is missing in the additional store `data` of {store.name}: "
+            f"there is no {exc}",
+            retryable=False,
+        ) from exc
+
+
+def count_relaxations(store: JobStore, **filters: Unpack[Filters]) -> int:
+    """How many relaxations a connected store has.
+
+    Raises
+    ------
+    ValueError
+        If a filter means nothing.
+    """
+    return store.count(relaxation_criteria(filters))
 
 
 def relaxation_doc(store: JobStore, uuid: str, *, load: bool = False) -> RelaxationDoc:
@@ -127,9 +156,23 @@ def comparison_doc(store: JobStore, uuid: str) -> ComparisonDoc:
     return _only(store, ComparisonDoc, uuid, load=False)
 
 
+def _query(
+    store: JobStore, selection: Selection, *, properties: list[str], load: bool
+) -> Iterator[dict[str, Any]]:
+    filters = cast("Filters", {k: v for k, v in selection.items() if k not in ORDER})
+    return store.query(
+        relaxation_criteria(filters),
+        properties=properties,
+        sort=relaxation_order(selection.get("sort", NEWEST_FIRST)),
+        skip=selection.get("skip", 0),
+        limit=selection.get("limit", 0),
+        load=load,
+    )
+
+
 def _only(store: JobStore, kind: type[DocT], uuid: str, *, load: bool) -> DocT:
     start = {"$regex": f"^{re.escape(uuid)}"}
-    criteria = {**_is_a(kind), "$or": [{"output.uuid": start}, {"uuid": start}]}
+    criteria = {"output.@class": kind.__name__, "$or": [{"output.uuid": start}, {"uuid": start}]}
     found = [
         entry["output"]["uuid"]
         for entry in store.query(criteria, properties=["output.uuid"], limit=SHOWN, load=False)
@@ -147,10 +190,6 @@ def _only(store: JobStore, kind: type[DocT], uuid: str, *, load: bool) -> DocT:
         )
     (entry,) = store.query({"output.uuid": found[0]}, properties=["output"], limit=1, load=load)
     return kind.model_validate(_fields(entry["output"]))
-
-
-def _is_a(kind: type[BaseModel]) -> dict[str, str]:
-    return {"output.@class": kind.__name__}
 
 
 def _fields(output: Mapping[str, Any]) -> dict[str, Any]:

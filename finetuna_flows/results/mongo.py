@@ -5,7 +5,7 @@ Filters and orders are mongomock's, which maggma's ``MemoryStore`` brings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import bson
@@ -16,6 +16,9 @@ from finetuna_flows.errors import StoreError
 
 MONGODB_LIMIT = 16 * 1024**2
 """Bytes that one document may have in MongoDB."""
+Properties = Mapping[str, Any] | Iterable[str] | None
+"""What a query is to return of each document, in either of the forms that maggma takes."""
+_Tree = dict[str, "_Tree"]
 
 
 def encode(doc: Mapping[str, Any], *, limit: int | None, store: str) -> bytes:
@@ -53,27 +56,36 @@ def matching(
     sort: Mapping[str, Sort | int],
 ) -> list[int]:
     """Keys of the documents that meet `criteria`, in the order of `sort`, else as given."""
+    if not docs:
+        return []
     memory = _memory({**doc, "_id": key} for key, doc in docs.items())
     found = memory.query(dict(criteria), properties=["_id"], sort=dict(sort) or None)
     return [doc["_id"] for doc in found]
 
 
-def project(
-    doc: dict[str, Any], properties: Mapping[str, Any] | Iterable[str] | None
-) -> dict[str, Any]:
-    """Return what `properties` asks for, in either of the forms that maggma takes."""
+def projection(properties: Properties) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What makes of a document what `properties` asks for."""
     if not properties:
-        return doc
+        return lambda doc: doc
+    paths = included(properties)
+    if paths is None:
+        return lambda doc: _projected_by_mongomock(doc, properties)
+    tree: _Tree = {}
+    for path in paths:
+        branch = tree
+        for name in path.split("."):
+            branch = branch.setdefault(name, {})
+    return lambda doc: _only(doc, tree)
+
+
+def included(properties: Properties) -> list[str] | None:
+    """Dotted paths that a projection returns and nothing else; None where it is of another kind."""
+    if not properties:
+        return None
     if not isinstance(properties, Mapping):
-        properties = dict.fromkeys(properties, 1)
-    wanted = {name: value for name, value in properties.items() if name != "_id"}
-    including = all(value in (1, True) for value in wanted.values())
-    picked = pick(doc, wanted) if including else doc
-    if including and not any("." in name for name in wanted):
-        return picked
-    memory = _memory([{**picked, "_id": 0}])
-    (found,) = memory.query(properties={**wanted, "_id": 0})
-    return dict(found)
+        return [path for path in properties if path != "_id"]
+    wanted = {path: value for path, value in properties.items() if path != "_id"}
+    return list(wanted) if wanted and all(value in (1, True) for value in wanted.values()) else None
 
 
 def paths_in(criteria: Mapping[str, Any], sort: Mapping[str, Any]) -> list[str] | None:
@@ -117,6 +129,49 @@ def value_at(doc: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def each_at(value: Any, path: str) -> Iterator[Any]:
+    """Values at a dotted path, those in lists one by one, as MongoDB's ``distinct`` sees them."""
+    name, _, rest = path.partition(".")
+    if isinstance(value, list):
+        for each in value:
+            yield from each_at(each, path) if path else (each,)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping) and name in value:
+        yield from each_at(value[name], rest)
+
+
+def hashable(value: Any) -> Any:
+    """Stand in for a value in a set or as a key, equal where values are."""
+    if isinstance(value, list):
+        return tuple(map(hashable, value))
+    if isinstance(value, Mapping):
+        return tuple((name, hashable(each)) for name, each in value.items())
+    return value
+
+
+def _only(doc: Mapping[str, Any], tree: _Tree) -> dict[str, Any]:
+    """The branches of a document that are in `tree`; of a list those of its elements."""
+    kept: dict[str, Any] = {}
+    for name, inner in tree.items():
+        if name not in doc:
+            continue
+        value = doc[name]
+        if not inner:
+            kept[name] = value
+        elif isinstance(value, Mapping):
+            kept[name] = _only(value, inner)
+        elif isinstance(value, list):
+            kept[name] = [_only(each, inner) for each in value if isinstance(each, Mapping)]
+    return kept
+
+
+def _projected_by_mongomock(doc: dict[str, Any], properties: Properties) -> dict[str, Any]:
+    named = properties if isinstance(properties, Mapping) else dict.fromkeys(properties or (), 1)
+    (found,) = _memory([{**doc, "_id": 0}]).query(properties={**named, "_id": 0})
+    return dict(found)
 
 
 def _memory(docs: Iterable[Mapping[str, Any]]) -> MemoryStore:

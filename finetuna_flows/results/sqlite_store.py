@@ -8,19 +8,16 @@ an update is written whole or not at all, and waits for its turn.
 A document is kept as BSON, so it comes back as MongoDB would give it, and its size is the one
 that MongoDB would see. The rollback journal is used, not the write-ahead log, which must not be
 shared between the nodes of a cluster.
-"""
 
-# ruff: noqa: S608 (the names put into SQL are columns of ours and a table that is checked)
+What is asked of indexed paths is decided in SQL (see `sqlite_index`), all else by mongomock, with
+the same answer.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +25,22 @@ from maggma.core import Sort, Store
 from monty.json import jsanitize
 
 from finetuna_flows.errors import StoreError
-from finetuna_flows.results.mongo import decode, encode, matching, paths_in, pick, project, value_at
+from finetuna_flows.results.mongo import (
+    decode,
+    each_at,
+    encode,
+    hashable,
+    included,
+    pick,
+    projection,
+    value_at,
+)
+from finetuna_flows.results.sqlite_file import SqliteFile
+from finetuna_flows.results.sqlite_index import COLUMNS
+from finetuna_flows.results.sqlite_search import find
 
-PATIENCE = 60.0
-"""Seconds to wait for other processes to finish writing."""
-INDEXED = ("uuid", "blob_uuid", "job_uuid")
-"""The fields by which jobflow looks documents and blobs up."""
+AT_ONCE = 1000
+"""Heads that are read in one go."""
 
 
 class LocalStore(Store):
@@ -49,6 +56,12 @@ class LocalStore(Store):
         Bytes of BSON above which a document is refused; None for no limit but SQLite's (1 GB).
     key
         The field that tells documents apart, as in every maggma store.
+    indexed
+        Dotted paths by which documents are found and sorted without being read, best those first
+        of which a value names few documents; the file keeps them from the first connection on.
+        There is always an index of jobflow's uuids.
+    carried
+        Dotted paths whose values are returned without reading the document.
     """
 
     def __init__(
@@ -57,6 +70,8 @@ class LocalStore(Store):
         collection_name: str = "outputs",
         document_limit: int | None = None,
         key: str = "uuid",
+        indexed: Iterable[str] = (),
+        carried: Iterable[str] = (),
     ) -> None:
         if not re.fullmatch(r"\w+", collection_name, re.ASCII):
             raise ValueError(
@@ -65,37 +80,26 @@ class LocalStore(Store):
         self.path = str(Path(path).expanduser().resolve())
         self.collection_name = collection_name
         self.document_limit = document_limit
+        self.indexed = list(indexed)
+        self.carried = list(carried)
+        self._file = SqliteFile(self.path, collection_name)
         self._connected = False
         super().__init__(key)
 
     @property
     def name(self) -> str:
         """Where it is, in one line."""
-        return f"sqlite://{self.path}/{self.collection_name}"
+        return self._file.name
 
     @property
     def _collection(self) -> None:
         raise StoreError(f"{self.name} has no MongoDB collection behind it", retryable=False)
 
     def connect(self, force_reset: bool = False) -> None:  # noqa: ARG002 (nothing is kept open)
-        """Make the file and the table where they are not there yet."""
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        """Make the file, the table and the index where they are not there yet."""
+        self._file.create()
         self._connected = True
-        table = self.collection_name
-        with self._open() as connection:
-            known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-            if connection.execute(known, (table,)).fetchone():
-                return
-            columns = ", ".join(f"{field} TEXT" for field in INDEXED)
-            with _transaction(connection):
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} "
-                    f"(id INTEGER PRIMARY KEY AUTOINCREMENT, {columns}, doc BLOB NOT NULL)"
-                )
-                for field in INDEXED:
-                    connection.execute(
-                        f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} ({field})"
-                    )
+        self.ensure_indexes(self.indexed, self.carried)
 
     def close(self) -> None:
         """Refuse further use until `connect`; what was written is on disk already."""
@@ -103,13 +107,9 @@ class LocalStore(Store):
 
     def count(self, criteria: dict[str, Any] | None = None) -> int:
         """How many documents match."""
-        with self._open() as connection:
-            if criteria:
-                return len(self._find(connection, criteria))
-            (number,) = connection.execute(
-                f"SELECT COUNT(*) FROM {self.collection_name}"
-            ).fetchone()
-            return int(number)
+        file = self._opened()
+        with file.opened() as connection, file.at_one_time(connection) as fields:
+            return len(find(connection, fields, criteria or {}))
 
     def query(
         self,
@@ -123,12 +123,19 @@ class LocalStore(Store):
 
         One that another process replaces meanwhile comes as it is then, one removed not at all.
         """
-        with self._open() as connection:
-            found = self._find(connection, criteria or {}, sort or {})
-            for row in islice(found, skip, skip + limit if limit else None):
-                doc = self._read(connection, row)
-                if doc is not None:
-                    yield project(doc, properties)
+        file = self._opened()
+        with file.opened() as connection:
+            with file.at_one_time(connection) as fields:
+                rows = find(connection, fields, criteria or {}, sort or {}, skip, limit)
+            at_hand = fields.cover(included(properties))
+            project = projection(properties)
+            for start in range(0, len(rows), AT_ONCE):
+                some = rows[start : start + AT_ONCE]
+                heads = file.index.heads_of(connection, some) if at_hand else {}
+                for row in some:
+                    data = heads.get(row) or file.document(connection, row)
+                    if data is not None:
+                        yield project(decode(data))
 
     def update(
         self, docs: list[dict[str, Any]] | dict[str, Any], key: list[str] | str | None = None
@@ -153,29 +160,30 @@ class LocalStore(Store):
             )
             for doc in clean
         ]
-        fields = ", ".join((*INDEXED, "doc"))
-        marks = ", ".join("?" * (len(INDEXED) + 1))
-        with self._open() as connection, _transaction(connection):
+        file = self._opened()
+        with file.opened() as connection, file.at_one_time(connection, writing=True):
             for doc, data, identity in encoded:
-                known = self._find(connection, identity)
-                row = known[0] if known else None
-                connection.execute(
-                    f"INSERT OR REPLACE INTO {self.collection_name} (id, {fields}) "
-                    f"VALUES (?, {marks})",
-                    (row, *map(_indexed, map(doc.get, INDEXED)), data),
-                )
+                fields = file.index.read(connection)  # the document before may be a hard one
+                known = find(connection, fields, identity)
+                file.write(connection, known[0] if known else None, doc, data, fields)
 
     def remove_docs(self, criteria: dict[str, Any]) -> None:
         """Delete the documents that match."""
-        with self._open() as connection, _transaction(connection):
-            rows = self._find(connection, criteria)
-            connection.executemany(
-                f"DELETE FROM {self.collection_name} WHERE id = ?", [(row,) for row in rows]
-            )
+        file = self._opened()
+        with file.opened() as connection, file.at_one_time(connection, writing=True) as fields:
+            for row in find(connection, fields, criteria):
+                file.remove(connection, row, fields)
 
     def ensure_index(self, key: str, unique: bool = False) -> bool:
-        """Whether there is an index of `key`; the fields that jobflow asks for always have one."""
-        return key in INDEXED and not unique
+        """Index a path if it is not yet indexed; False, and none, for one of unique values."""
+        if unique:
+            return False
+        self.ensure_indexes(() if key in COLUMNS else (key,))
+        return True
+
+    def ensure_indexes(self, indexed: Iterable[str], carried: Iterable[str] = ()) -> None:
+        """Index paths as the arguments of the store do; a file that may only be read stays."""
+        self._opened().ensure_indexes(indexed, carried)
 
     def groupby(
         self,
@@ -191,10 +199,22 @@ class LocalStore(Store):
         wanted = [*properties, *names] if properties else None
         groups = defaultdict(list)
         for doc in self.query(criteria, wanted, sort, skip, limit):
-            groups[tuple(value_at(doc, name) for name in names)].append(doc)
-        for values, docs in groups.items():
-            identity = dict(zip(names, values, strict=True))
-            yield pick(docs[0], list(identity)), docs
+            groups[tuple(hashable(value_at(doc, name)) for name in names)].append(doc)
+        for docs in groups.values():
+            yield pick(docs[0], names), docs
+
+    def distinct(
+        self,
+        field: str,
+        criteria: dict[str, Any] | None = None,
+        all_exist: bool = False,  # noqa: ARG002 (maggma's; where there is nothing, nothing is told)
+    ) -> list[Any]:
+        """Values of a field, each once; of a list, those of its elements."""
+        found: dict[Any, Any] = {}
+        for doc in self.query(criteria, [field]):
+            for value in each_at(doc, field):
+                found.setdefault(hashable(value), value)
+        return list(found.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LocalStore) and self.name == other.name
@@ -202,40 +222,10 @@ class LocalStore(Store):
     def __hash__(self) -> int:
         return hash(self.name)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> SqliteFile:
         if not self._connected:
             raise StoreError(f"{self.name} is not connected; call connect() first", retryable=False)
-        try:
-            with closing(
-                sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
-            ) as connection:
-                yield connection
-        except sqlite3.Error as exc:
-            raise StoreError(f"{self.name} cannot be read or written: {exc}") from exc
-
-    def _find(
-        self,
-        connection: sqlite3.Connection,
-        criteria: Mapping[str, Any],
-        sort: Mapping[str, Sort | int] | None = None,
-    ) -> list[int]:
-        """Rows of the documents that match, in order."""
-        where, values = _prefilter(criteria)
-        table = self.collection_name
-        if not sort and not criteria:
-            return [row for (row,) in connection.execute(f"SELECT id FROM {table} ORDER BY id")]
-        paths = paths_in(criteria, sort or {})
-        rows = connection.execute(f"SELECT id, doc FROM {table} {where} ORDER BY id", values)
-        docs = {row: decode(data, paths) for row, data in rows}
-        return matching(docs, criteria, sort or {}) if docs else []
-
-    def _read(self, connection: sqlite3.Connection, row: int) -> dict[str, Any] | None:
-        """Return the document in a row; None if another process has removed it meanwhile."""
-        found = connection.execute(
-            f"SELECT doc FROM {self.collection_name} WHERE id = ?", (row,)
-        ).fetchone()
-        return decode(found[0]) if found else None
+        return self._file
 
     def _identity(self, doc: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         try:
@@ -244,35 +234,3 @@ class LocalStore(Store):
             raise StoreError(
                 f"a document for {self.name} lacks its key {exc}", retryable=False
             ) from exc
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Take the write lock first: a lock taken late can meet another one taken late."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _indexed(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _prefilter(criteria: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Narrow the rows down by the indexed fields; what is not text has no index and stays in."""
-    parts: list[str] = []
-    values: list[str] = []
-    for field in INDEXED:
-        wanted = criteria.get(field)
-        if isinstance(wanted, Mapping) and wanted.keys() == {"$in"}:
-            wanted = list(wanted["$in"])
-        choices = wanted if isinstance(wanted, list) else [wanted]
-        texts = [choice for choice in choices if isinstance(choice, str)]
-        if texts and len(texts) == len(choices):
-            parts.append(f"({field} IN (SELECT value FROM json_each(?)) OR {field} IS NULL)")
-            values.append(json.dumps(texts))
-    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values

@@ -1,4 +1,7 @@
-"""The stores that keep documents: the user's own where jobflow has one, else a local file."""
+"""The stores that keep documents: the user's own where jobflow has one, else a local file.
+
+What is in them is found by `results.find`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 from jobflow.core.store import JobStore
 from jobflow.settings import JobflowSettings
+from maggma.stores import MongoStore
 from pymongo.errors import PyMongoError
 
 from finetuna_flows.errors import StoreError
@@ -13,19 +17,64 @@ from finetuna_flows.results.mongo import MONGODB_LIMIT
 from finetuna_flows.results.sqlite_store import LocalStore
 from finetuna_flows.settings import Settings
 
-__all__ = ["LocalStore", "default_job_store", "local_job_store"]
+__all__ = ["LocalStore", "check_store", "default_job_store", "ensure_indexes", "local_job_store"]
 
 FILE_NAME = "results.sqlite"
+TELLING = (
+    "output.uuid",
+    "output.formula_pretty",
+    "output.chemsys",
+    "output.elements",
+    "output.adsorbate",
+    "output.system",
+    "output.name",
+    "output.method",
+    "output.tags",
+    "output.completed_at",
+    "output.last_updated",
+)
+"""Paths of which a value narrows a list of relaxations down to few."""
+DIVIDING = (
+    "index",
+    "output.@class",
+    "output.parent_mode",
+    "output.level_of_theory",
+    "output.converged",
+    "output.stop_reason",
+    "output.integrity",
+    "output.nsites",
+    "output.parent_calls",
+    "output.energy",
+    "output.fmax",
+)
+"""Paths of which a value does so together with others, and those by which lists are sorted."""
+TOLD = (
+    "uuid",
+    "output.energy_per_atom",
+    "output.fmax_threshold",
+    "output.n_steps",
+    "output.replayed_calls",
+    "output.scf_cycles",
+    "output.timings",
+)
+"""Paths that lists and tables show besides."""
 
 
 def local_job_store(path: str | Path) -> JobStore:
     """Return a JobStore in the folder `path`: documents, and their large parts in ``data``.
 
-    Documents have MongoDB's size limit here too, so that what works locally works there.
+    Documents have MongoDB's size limit here too, so that what works locally works there. They are
+    indexed as `ensure_indexes` says from the first connection on.
     """
     file = Path(path) / FILE_NAME
     return JobStore(
-        LocalStore(file, "outputs", document_limit=MONGODB_LIMIT),
+        LocalStore(
+            file,
+            "outputs",
+            document_limit=MONGODB_LIMIT,
+            indexed=(*TELLING, *DIVIDING),
+            carried=TOLD,
+        ),
         additional_stores={"data": LocalStore(file, "outputs_blobs", key="blob_uuid")},
     )
 
@@ -39,7 +88,7 @@ def default_job_store() -> JobStore:
 
 
 def check_store(store: JobStore) -> None:
-    """Connect a store and see that it answers and can hold what a relaxation leaves.
+    """Connect a store, see that it answers and can hold what a relaxation leaves, and index it.
 
     Raises
     ------
@@ -55,5 +104,27 @@ def check_store(store: JobStore) -> None:
     try:
         store.connect()
         store.count({"uuid": ""})
+        ensure_indexes(store)
     except PyMongoError as exc:
         raise StoreError(f"{store.name} does not answer: {exc}") from exc
+
+
+def ensure_indexes(store: JobStore) -> None:
+    """Index a connected store for `results.find`, as far as it is not yet indexed.
+
+    A `LocalStore` then answers from its index alone. In MongoDB each path of `TELLING` gets an
+    index of its own, made in the background; they are all under ``output``, so of other documents
+    in the collection they hold next to nothing. Where the user may not make one, queries are slower
+    and nothing else.
+    """
+    docs = store.docs_store
+    if isinstance(docs, LocalStore):
+        docs.ensure_indexes((*TELLING, *DIVIDING), TOLD)
+        return
+    known: set[str] = set()
+    if isinstance(docs, MongoStore):  # one question instead of one for each path
+        found = docs._collection.index_information().values()
+        known = {index["key"][0][0] for index in found}
+    for path in TELLING:
+        if path not in known:
+            docs.ensure_index(path)

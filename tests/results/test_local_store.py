@@ -37,10 +37,13 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, MemoryStore]:
-    """The same documents here and in mongomock."""
-    local = LocalStore(tmp_path_factory.mktemp("store") / "store.sqlite")
+@pytest.fixture(scope="module", params=[(), ("index", "output.x", "output.tags", "output.when")])
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[LocalStore, MemoryStore]:
+    """The same documents here, without an index and with one, and in mongomock."""
+    path = tmp_path_factory.mktemp("store") / "store.sqlite"
+    local = LocalStore(path, indexed=request.param)
     memory = MemoryStore()
     for each in (local, memory):
         each.connect()
@@ -194,12 +197,6 @@ def test_there_is_no_mongo_collection(store: LocalStore) -> None:
         _ = store._collection
 
 
-def test_only_the_fields_of_jobflow_have_an_index(store: LocalStore) -> None:
-    assert store.ensure_index("uuid")
-    assert not store.ensure_index("uuid", unique=True)
-    assert not store.ensure_index("output.x")
-
-
 def write_many(folder: str, writer: int, number: int) -> None:
     """Connect anew for every document, as separate jobs do, and look around meanwhile."""
     for index in range(number):
@@ -235,6 +232,7 @@ def written_by(folder: Path, processes: int, number: int) -> None:
         expected = {f"{writer}-{i}" for writer in range(processes) for i in range(number)}
         assert found.keys() == expected
         assert store.count() == len(expected)
+        assert {doc["uuid"] for doc in store.query({"index": 1}, ["uuid"])} == expected  # indexed
         for uuid, doc in found.items():
             index = int(uuid.split("-")[1])
             assert doc["output"]["trajectory"] == [[0.1 * index] * 30] * 100

@@ -1,0 +1,78 @@
+"""Geometries with the parent's energy and forces, taken out of documents: what models learn from.
+
+Each has constraints and tags, energies in eV and raw forces in eV/Å as its calculator's results,
+and in ``info`` where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from finetuna_flows.geometry import Array, moved
+from finetuna_flows.results.document_parts import Trajectory
+from finetuna_flows.results.documents import RelaxationDoc
+from finetuna_flows.results.portable import to_ase
+
+TOLD = (
+    "uuid",
+    "system",
+    "adsorbate",
+    "name",
+    "method",
+    "parent_mode",
+    "level_of_theory",
+    "converged",
+    "integrity",
+)
+"""Fields of the document that ``info`` has where they are not None."""
+
+
+def final_geometry(doc: RelaxationDoc) -> Atoms | None:
+    """The newest labelled geometry; None if the parent never answered."""
+    if doc.energy is None or doc.forces is None:
+        return None
+    atoms = to_ase(doc.structure)
+    return _labelled(atoms, doc, doc.energy, np.array(doc.forces), doc.free_energy)
+
+
+def labelled_geometries(doc: RelaxationDoc) -> Iterator[Atoms]:
+    """Every labelled geometry, in order; ``info["step"]`` is the number of its step.
+
+    Raises
+    ------
+    ValueError
+        If trajectory and ledger are not loaded.
+    """
+    trajectory = doc.trajectory
+    if not isinstance(trajectory, Trajectory) or not isinstance(doc.ledger, tuple):
+        raise ValueError(
+            f"the trajectory or the ledger of {doc.uuid} is not loaded; look it up with "
+            "`relaxation_doc(store, uuid, load=True)`"
+        )
+    start = to_ase(doc.initial_structure)
+    for entry in doc.ledger:
+        atoms = moved(start, np.array(trajectory.positions[entry.step]))
+        forces = np.array(trajectory.forces[entry.step])
+        labelled = _labelled(atoms, doc, entry.energy, forces, entry.free_energy)
+        labelled.info["step"] = entry.step
+        yield labelled
+
+
+def _labelled(
+    atoms: Atoms, doc: RelaxationDoc, energy: float, forces: Array, free_energy: float | None
+) -> Atoms:
+    said = {name: getattr(doc, name) for name in TOLD}
+    atoms.info = {
+        name: str(value) if isinstance(value, str) else value
+        for name, value in said.items()
+        if value is not None
+    }
+    results = {"energy": energy, "forces": forces}
+    if free_energy is not None:
+        results["free_energy"] = free_energy
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
