@@ -67,7 +67,8 @@ def figures(
 
 
 def _suffixes(formats: str) -> list[str]:
-    suffixes = [each.strip().removeprefix(".").lower() for each in formats.split(",")]
+    said = (each.strip().removeprefix(".").lower() for each in formats.split(","))
+    suffixes = list(dict.fromkeys(said))
     unknown = [each for each in suffixes if each not in FORMATS]
     if unknown:
         raise ValueError(f"--format is {formats} but must be of {', '.join(FORMATS)}")

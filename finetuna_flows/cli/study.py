@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 
 import typer
@@ -82,14 +84,18 @@ class WantedTables:
         ------
         ValueError
             If a method is none of theirs, or they are not measured alike.
+        OSError
+            If the file cannot be written; what it held before is then still there.
         """
         study = study_of(comparisons, methods=methods, count=self.count)
+        self.check(study.methods)
         tables = StudyTables(study, self.parts, self.against)
         if self.output is None:
             self._write(tables, printer())
             return
-        with self.output.open("w", encoding="utf-8") as file:
-            self._write(tables, Console(file=file, width=WIDTH))
+        text = StringIO()
+        self._write(tables, Console(file=text, width=WIDTH))
+        _keep(text.getvalue(), self.output)
 
     def _write(self, tables: StudyTables, console: Console) -> None:
         match self.table_format:
@@ -105,14 +111,35 @@ class WantedTables:
                 console.file.write(tables.json)
 
 
+def _keep(text: str, path: Path) -> None:
+    """Write a file whole or not at all; a pipe or a device is written to as it is."""
+    target = path.resolve()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+            return
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as exc:
+        raise OSError(f"--output is {path} but cannot be written: {exc.strerror}") from exc
+
+
 def check_together(context: typer.Context, *, table: bool, runs: bool) -> None:
     """Refuse options that were said but would mean nothing.
 
     Raises
     ------
     ValueError
-        If one of a table's is there without ``--table``, or one of a run's where nothing runs.
+        If one of a table's is there without ``--table``, one of a run's where nothing runs, or
+        ``--methods`` names nothing.
     """
+    methods = context.params.get("methods")
+    if methods is not None and not all(each.strip() for each in methods.split(",")):
+        raise ValueError(f"--methods is {methods!r} but must be names with commas between them")
     said = {
         name
         for name in context.params

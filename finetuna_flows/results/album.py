@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from finetuna_flows.results.figures.systems import systems_figure
 from finetuna_flows.results.figures.wall_time import wall_time_figure
 from finetuna_flows.results.find import relaxation_doc
 from finetuna_flows.results.tables.counting import Count
+from finetuna_flows.results.tables.study import by_system
 
 OF_RELAXATIONS = frozenset({FigureName.FORCE_ERROR, FigureName.DETAIL, FigureName.PATHS})
 """Figures for which trajectories or ledgers are loaded."""
@@ -92,6 +94,7 @@ def relaxation_pages(
     StoreError
         If a uuid is that of none, or of more than one.
     """
+    named = by_system(comparisons)
     chosen = [relaxation_doc(store, uuid) for uuid in uuids]
     if not uuids and comparisons:
         learners = surrogates_took_part(store, comparisons)
@@ -103,11 +106,15 @@ def relaxation_pages(
         of_it = _uuids(max(comparisons, key=lambda each: len(_uuids(each))))
         drawn = [uuid for uuid in of_it if uuid in learners] or of_it[:1]
         chosen = [relaxation_doc(store, uuid) for uuid in drawn]
-    for doc in chosen:
-        yield from _pages_of(store, doc, palette, alone=bool(uuids))
-    for comparison in comparisons:
-        if {doc.uuid for doc in chosen} & set(_uuids(comparison)):
-            yield _paths_page(store, comparison, palette)
+    docs = {doc.uuid: doc for doc in chosen}
+    systems = {uuid: name for name, each in named.items() for uuid in _uuids(each)}
+    stems = {uuid: _stem(_system(doc, systems), doc.name) for uuid, doc in docs.items()}
+    for uuid, stem in _apart(stems, always=bool(uuids)).items():
+        yield from _pages_of(store, docs[uuid], stem, palette, alone=bool(uuids))
+    ways = {each.uuid: each for each in comparisons if not docs.keys().isdisjoint(_uuids(each))}
+    called_so = {each.uuid: _stem(name) for name, each in named.items() if each.uuid in ways}
+    for uuid, stem in _apart(called_so).items():
+        yield _paths_page(store, ways[uuid], stem, palette)
 
 
 def surrogates_took_part(store: JobStore, comparisons: Sequence[ComparisonDoc]) -> list[str]:
@@ -127,12 +134,9 @@ def surrogates_took_part(store: JobStore, comparisons: Sequence[ComparisonDoc]) 
 
 
 def _pages_of(
-    store: JobStore, doc: RelaxationDoc, palette: Mapping[str, Look], *, alone: bool
+    store: JobStore, doc: RelaxationDoc, called: str, palette: Mapping[str, Look], *, alone: bool
 ) -> Iterator[Page]:
     """In detail; its own force errors only where single relaxations were asked for."""
-    called = _stem(
-        doc.system or doc.formula_pretty or "", doc.name, doc.uuid[:UUID_SHOWN] if alone else ""
-    )
     yield Page(
         FigureName.DETAIL,
         f"{FigureName.DETAIL}_{called}",
@@ -146,8 +150,9 @@ def _pages_of(
         )
 
 
-def _paths_page(store: JobStore, comparison: ComparisonDoc, palette: Mapping[str, Look]) -> Page:
-    called = _stem(comparison.system or comparison.formula_pretty or comparison.system_key[:8])
+def _paths_page(
+    store: JobStore, comparison: ComparisonDoc, called: str, palette: Mapping[str, Look]
+) -> Page:
     return Page(
         FigureName.PATHS,
         f"{FigureName.PATHS}_{called}",
@@ -157,8 +162,16 @@ def _paths_page(store: JobStore, comparison: ComparisonDoc, palette: Mapping[str
 
 def _ledgers(store: JobStore, uuids: Sequence[str]) -> list[RelaxationDoc]:
     """Without the trajectories, which would fill the memory."""
-    without = {"trajectory": None}
-    return [relaxation_doc(store, uuid, load=True).model_copy(update=without) for uuid in uuids]
+    return [_with_ledger(store, uuid) for uuid in uuids]
+
+
+def _with_ledger(store: JobStore, uuid: str) -> RelaxationDoc:
+    (entry,) = store.query(
+        {"output.uuid": uuid}, properties=["output"], limit=1, load={"data": ["ledger"]}
+    )
+    fields = RelaxationDoc.model_fields.keys() - {"trajectory"}
+    held = {name: value for name, value in entry["output"].items() if name in fields}
+    return RelaxationDoc.model_validate(held)
 
 
 def _load(store: JobStore, uuids: Sequence[str]) -> list[RelaxationDoc]:
@@ -169,6 +182,20 @@ def _uuids(comparison: ComparisonDoc) -> list[str]:
     return [row.uuid for row in comparison.rows if row.uuid is not None]
 
 
+def _system(doc: RelaxationDoc, systems: Mapping[str, str]) -> str:
+    """As the study calls it; what is in no study, as it calls itself."""
+    return systems.get(doc.uuid) or doc.system or doc.formula_pretty or ""
+
+
+def _apart(stems: Mapping[str, str], *, always: bool = False) -> dict[str, str]:
+    """Stems by uuid; what would be one file, where case does not count either, gets its uuid."""
+    alike = Counter(stem.casefold() for stem in stems.values())
+    return {
+        uuid: _stem(stem, uuid[:UUID_SHOWN] if always or alike[stem.casefold()] > 1 else "")
+        for uuid, stem in stems.items()
+    }
+
+
 def _stem(*words: str) -> str:
     """Part of a file's name, without what a name of a file cannot hold."""
-    return "_".join(re.sub(r"[^\w.+-]+", "-", word) for word in words if word)
+    return "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in words if word)

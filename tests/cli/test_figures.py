@@ -75,9 +75,11 @@ def test_only_some_figures_and_again_the_same_files(folder: Path) -> None:
 def test_relaxations_that_are_named_are_drawn_in_detail(folder: Path) -> None:
     listed = run(folder, "list", "--json").stdout.splitlines()
     (uuid,) = [doc["uuid"] for doc in map(json.loads, listed) if doc["name"] == "BFGS"]
-    words = ["--relaxation", uuid[:6], "--only", "detail", "--only", "force-error"]
+    twice = ["--relaxation", uuid[:6], "--relaxation", uuid, "--format", "pdf,PDF"]
+    words = [*twice, "--only", "detail", "--only", "force-error"]
     done = run(folder, "figures", "named", *words)
     assert done.exit_code == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
     assert written(folder, "named") == [f"detail_o_cu_BFGS_{uuid[:8]}.pdf"]
     assert "no ledger holds a surrogate's force errors" in done.stderr
 

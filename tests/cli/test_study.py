@@ -117,6 +117,34 @@ def test_a_file_holds_what_would_be_printed(form: str, campaign: Path) -> None:
     assert (campaign / f"out.{form}").read_text(encoding="utf-8") == printed
 
 
+@pytest.mark.parametrize("words", [["--against", "slow"], ["--methods", "slow"]])
+def test_what_is_refused_leaves_the_file_as_it_was(words: list[str], campaign: Path) -> None:
+    kept_file = campaign / "kept.txt"
+    kept_file.write_text("of last week")
+    done = run(campaign, "compare", "--table", "--store", "st", *words, "--output", "kept.txt")
+    assert done.exit_code == 2
+    assert "'slow'" in done.stderr
+    assert kept_file.read_text() == "of last week"
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(campaign: Path) -> None:
+    name = f"{'x' * 250}.txt"  # with what is put around it, longer than names of files may be
+    done = run(campaign, "compare", "--table", "--store", "st", "--output", name)
+    assert done.exit_code == 3
+    assert f"--output is {name} but cannot be written: File name too long" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(campaign.glob(".*.part"))
+
+
+def test_a_table_goes_where_a_link_points_and_into_a_device(campaign: Path) -> None:
+    (campaign / "link.md").symlink_to("target.md")
+    printed = table(campaign, "--format", "markdown")
+    assert table(campaign, "--format", "markdown", "--output", "link.md") == ""
+    assert (campaign / "link.md").is_symlink()
+    assert (campaign / "target.md").read_text(encoding="utf-8") == printed
+    assert table(campaign, "--output", os.devnull) == ""
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -129,7 +157,9 @@ def test_a_file_holds_what_would_be_printed(form: str, campaign: Path) -> None:
         (["--table", "--output", "."], "--output is . but must be a file"),
         (["--table", "--format", "csv", "--pairs", "--systems"], "pairs and systems are wanted"),
         (["--table", "--methods", "slow", "--store", "st"], "names 'slow' but these"),
-        (["--table", "--against", "slow", "--store", "st"], "`against` is 'slow' but must be"),
+        (["--table", "--methods", "", "--store", "st"], "--methods is '' but must be names"),
+        (["o.traj", "--methods", "BFGS, "], "--methods is 'BFGS, ' but must be names"),
+        (["--table", "--against", "slow", "--store", "st"], "--against is 'slow' but must be"),
     ],
 )
 def test_exit_code_2_where_options_do_not_fit(
@@ -146,7 +176,7 @@ def test_exit_code_3_where_there_is_nothing_to_compare(campaign: Path) -> None:
     assert "named 'CG'; there are BFGS, VASP CG, fast" in done.stderr
     empty = run(campaign, "compare", "--table", "--store", "empty")
     assert empty.exit_code == 3
-    assert "there is no relaxation" in empty.stderr
+    assert "no relaxation is in" in empty.stderr
 
 
 def test_what_was_just_compared_is_one_table(tmp_path: Path) -> None:

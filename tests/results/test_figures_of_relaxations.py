@@ -243,6 +243,16 @@ def test_force_errors_of_several_are_medians_with_quartiles(learner: RelaxationD
     assert lower.get_ylabel() == "Relaxations"
 
 
+def test_calls_without_an_error_do_not_count(learner: RelaxationDoc) -> None:
+    errors = ([None, 0.2, 0.1, None], [0.3, 0.2, None], [None, 0.4, 0.3])
+    docs = [with_errors(learner, each, [0.1, *[None] * (len(each) - 1)]) for each in errors[1:]]
+    docs.append(with_errors(learner, errors[0], [None] * 4))
+    _, lower = force_error_figure(docs).axes
+    (bars,) = lower.containers
+    assert isinstance(bars, BarContainer)
+    assert [bar.get_height() for bar in bars.patches] == [2, 3, 2, 0]
+
+
 def test_force_errors_of_two_are_drawn_one_by_one(learner: RelaxationDoc) -> None:
     one = with_errors(learner, [0.4, 0.2], [0.3, 0.1])
     other = with_errors(learner, [0.5], [0.2])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from io import StringIO
 from statistics import fmean
 
 import numpy as np
@@ -9,8 +12,9 @@ import pytest
 
 from finetuna_flows.results.documents import ComparisonDoc
 from finetuna_flows.results.tables.bootstrap import Difference
-from finetuna_flows.results.tables.pairs import Contest, Outmatch, paired
+from finetuna_flows.results.tables.pairs import LEAST_OF_SIGNS, Contest, Outmatch, paired
 from finetuna_flows.results.tables.render import Part, StudyTables
+from finetuna_flows.results.tables.statistics import LEVEL, sign_test
 from finetuna_flows.results.tables.study import study_of
 from tests.results.studies import Run, comparisons_of, three_systems
 
@@ -57,7 +61,9 @@ def test_28_and_27_of_30_are_not_different_in_words() -> None:
     [
         (Outmatch(30, 10, 20, 0, 30), 2 / 2**20, "more often"),
         (Outmatch(10, 30, 0, 20, 30), 2 / 2**20, "less often"),
-        (Outmatch(5, 0, 5, 0, 5), 0.0625, "not different"),
+        (Outmatch(5, 0, 5, 0, 5), 0.0625, "too few systems"),
+        (Outmatch(1, 1, 0, 0, 1), 1.0, "too few systems"),
+        (Outmatch(6, 1, 5, 0, 6), 0.0625, "not different"),
         (Outmatch(6, 0, 6, 0, 6), 0.03125, "more often"),
         (Outmatch(0, 0, 0, 0, 0), None, None),
     ],
@@ -96,6 +102,24 @@ def test_one_lower_structure_does_not_make_a_method_lower() -> None:
     assert pair.energy_verdict == "not different"
     lower = comparisons_of(*({"CG": Run(9), "x": Run(9, -0.1)} for _ in range(6)))
     assert paired(study_of(lower))[0].energy_verdict == "lower"
+
+
+def test_of_few_systems_no_words_say_that_methods_are_alike() -> None:
+    assert sign_test(LEAST_OF_SIGNS, 0) < 1 - LEVEL <= sign_test(LEAST_OF_SIGNS - 1, 0)
+    few = comparisons_of(*({"CG": Run(9), "a": Run(5), "b": Run(5)} for _ in range(5)))
+    pair = paired(study_of(few), against="a")[1]
+    assert pair.strict is not None
+    assert pair.energy_verdict == pair.strict.verdict == pair.verdict == "too few systems"
+    tables = StudyTables(study_of(few), (Part.PAIRS,))
+    (*records,) = csv.DictReader(StringIO(tables.csv))
+    held = json.loads(tables.json)
+    for record in (*records, *held["pairs"]):
+        assert record["energy_in_words"] == "too few systems"
+        assert record["strict_success_in_words"] in ("too few systems", "", None)
+    said = "Too few systems: fewer than 10 for calls or 6 for the tests"
+    assert any(said in note for note in held["notes"])
+    assert all(said in each["cautions"] for each in records)
+    assert all(any(said in note for note in each.notes) for each in tables.texts)
 
 
 def test_pairs_can_be_against_one_method(three: list[ComparisonDoc]) -> None:

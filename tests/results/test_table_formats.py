@@ -85,6 +85,15 @@ def test_csv_and_json_hold_the_numbers_whole(three: list[ComparisonDoc]) -> None
     assert ("s02", "BFGS") not in ends
 
 
+def test_every_note_is_a_sentence(three: list[ComparisonDoc]) -> None:
+    tables = StudyTables(study_of(three), tuple(Part))
+    notes = json.loads(tables.json)["notes"]
+    for note in [*notes, *(note for each in tables.texts for note in each.notes)]:
+        assert len(note.split()) > 3, note
+        assert note.endswith(".")
+    assert any("one-sided rule of the FINETUNA paper" in note for note in notes)
+
+
 def test_csv_refuses_two_tables(three: list[ComparisonDoc]) -> None:
     with pytest.raises(ValueError, match="one table but methods, pairs are wanted"):
         _ = StudyTables(study_of(three), (Part.METHODS, Part.PAIRS)).csv
@@ -107,6 +116,35 @@ def test_markdown_has_as_many_cells_everywhere(three: list[ComparisonDoc]) -> No
         cells = {len(re.split(r"(?<!\\)\|", line)) for line in lines}
         assert len(cells) == 1
     assert r"a\|b\*s00\_" in StudyTables(study_of(odd), (Part.SYSTEMS,)).markdown
+
+
+@pytest.mark.parametrize("name", ["[a](b)", "~~a~~", "$a$", "&amp;", "![a]", "VASP_CG", "<b>"])
+def test_markdown_leaves_nothing_to_be_found_in_a_name(name: str) -> None:
+    text = to_markdown(TextTable("x", name, (Column(name),), ((name,),), (name,)))
+    assert not re.search(r"(?<!\\)[\[\]~$&!_<>]", text)
+    assert text.replace("\\", "").count(name) == 4
+
+
+def test_a_name_of_several_lines_is_one_line_in_every_format(three: list[ComparisonDoc]) -> None:
+    odd = [
+        doc.model_copy(
+            update={
+                "system": f"a\r\n\n b\tc {doc.system}",
+                "reference_method": "C\nG",
+                "rows": (doc.rows[0].model_copy(update={"method": "C\nG"}), *doc.rows[1:]),
+            }
+        )
+        for doc in three
+    ]
+    for table in StudyTables(study_of(odd), tuple(Part)).texts:
+        heads = [column.name for column in table.columns]
+        texts = [table.title, *heads, *table.notes, *(cell for row in table.rows for cell in row)]
+        assert not any(re.search(r"[^\S ]", text) for text in texts)
+        assert "C G" in table.title
+    assert table.rows[0][0] == "a b c s00"
+    assert re.search(r"\)  +\S", "".join(table.rows[0]))  # blanks that set numbers stay
+    assert "| a b c s00 | 101 |" in to_markdown(table)
+    assert "\na b c s00 & 101 &" in to_latex(table)
 
 
 def test_latex_is_balanced_and_escaped(three: list[ComparisonDoc]) -> None:

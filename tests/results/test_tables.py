@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 from collections.abc import Sequence
+from io import StringIO
 from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetuna_flows.reasons import FailureReason
-from finetuna_flows.results.documents import ComparisonDoc
+from finetuna_flows.reasons import FailureReason, Integrity
+from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow
 from finetuna_flows.results.tables.bootstrap import Difference
 from finetuna_flows.results.tables.counting import Count
 from finetuna_flows.results.tables.methods import MethodSummary, summarize
@@ -103,9 +106,26 @@ def test_energies_of_another_level_are_not_compared() -> None:
     summary = of("x", tables.summaries)
     assert summary.calls_ratio.n == 2
     assert summary.passing == summary.strict == Share(1, 1)
-    assert any("Energies of x not compared" in note for note in tables.texts[0].notes)
+    assert "Energies of x not compared (another level of theory): s01." in tables.texts[0].notes
     (pair,) = tables.pairs
     assert pair.energy == Difference(0.0, None, None, 1)
+
+
+def test_energies_with_other_atoms_fixed_are_not_compared() -> None:
+    docs = comparisons_of(*({"CG": Run(10), "x": Run(5)} for _ in range(2)))
+    rows = [list(doc.rows) for doc in docs]
+    untold = {"energy_difference": None, "passes_energy_test": None, "strict_success": None}
+    rows[1][1] = rows[1][1].model_copy(update=untold)
+    tables = StudyTables(study_of(_with(docs, rows)))
+    assert "Energies of x not compared (other atoms are fixed): s01." in tables.texts[0].notes
+    (pair,) = tables.pairs
+    assert (pair.calls.n, pair.energy.n) == (2, 1)
+
+
+def test_a_reference_without_an_energy_is_told() -> None:
+    docs = comparisons_of({"CG": Run(0, converged=False), "x": Run(5)})
+    notes = StudyTables(study_of(docs)).texts[0].notes
+    assert "Energies of x not compared (the reference has none): s00." in notes
 
 
 def test_a_reference_of_a_single_label_has_nothing_to_count() -> None:
@@ -135,6 +155,31 @@ def test_costs_are_shown_where_they_are_known(three: list[ComparisonDoc]) -> Non
         *("x", "2", "38 ± 12", "75.0", "1", "20.0 ± –", "50.0"),
         *("20.0", "10.0", "10.0", "10.0"),
     )
+
+
+def test_costs_say_of_how_many_they_are() -> None:
+    docs = comparisons_of(
+        {"CG": Run(10, seconds=100), "x": Run(5, seconds=20)},
+        {"CG": Run(10), "x": Run(5, seconds=40)},
+    )
+    rows = [list(doc.rows) for doc in docs]
+    assert rows[0][1].timings is not None
+    untold = rows[0][1].timings.model_copy(update={"prediction": 0.0, "overhead": 20.0})
+    rows[0][1] = rows[0][1].model_copy(update={"timings": untold})
+    tables = StudyTables(study_of(_with(docs, rows)))
+    summary = of("x", tables.summaries)
+    assert (summary.wall_time.ratio.n, summary.wall_time.prediction) == (1, Mean(20.0, None, 1))
+    (costs,) = (each for each in tables.texts if each.label == "costs")
+    assert costs.notes[-2:] == (
+        "The time of x relative to the reference's is of 1 of its 2, for lack of the reference's.",
+        "Predictions by x are not timed in 1 of its 2, where they are part of the overhead.",
+    )
+    ends = {(row["system"], row["method"]): row for row in tables.records(Part.SYSTEMS)}
+    assert ends["s00", "x"]["prediction_time_s"] is None
+    assert ends["s01", "x"]["prediction_time_s"] == 20.0
+    alone = StudyTables(study_of(_with(docs[:1], rows[:1])))
+    assert alone.texts[1].rows[1][-2:] == ("–", "20.0")
+    assert alone.records(Part.METHODS)[1]["prediction_time_s"] is None
 
 
 @settings(max_examples=10, deadline=None)
@@ -189,3 +234,43 @@ def test_a_repeated_run_and_an_unconverged_reference_are_told() -> None:
     notes = StudyTables(study_of([doc.model_copy(update={"rows": rows})])).texts[0].notes
     assert "2 older relaxations by x are not counted." in notes
     assert "The reference itself is not converged: s00." in notes
+
+
+CARE = {
+    "Files of x are damaged, so calls may be missing: s01.": {"damaged": 2},
+    "Thresholds differ: x relaxed to 0.05 eV/Å, the reference to 0.03: s01.": {
+        "fmax_threshold": 0.05
+    },
+    "No atom is tagged as adsorbate, so whether it broke was not checked: successes of x in "
+    "another, lower minimum: s01.": {
+        "integrity": Integrity.NO_ADSORBATE,
+        "same_minimum": False,
+        "strict_success": True,
+    },
+}
+
+
+@pytest.mark.parametrize(("said", "change"), CARE.items())
+@pytest.mark.parametrize("part", Part)
+def test_what_is_counted_with_care_is_told_in_every_format(
+    said: str, change: dict[str, object], part: Part
+) -> None:
+    docs = comparisons_of(*({"CG": Run(10), "x": Run(5)} for _ in range(2)))
+    usual = {"fmax_threshold": 0.03, "damaged": 0}
+    rows = [[row.model_copy(update=usual) for row in doc.rows] for doc in docs]
+    before = StudyTables(study_of(_with(docs, rows)), (part,))
+    rows[1][1] = rows[1][1].model_copy(update=change)
+    after = StudyTables(study_of(_with(docs, rows)), (part,))
+    assert said in json.loads(after.json)["notes"]
+    assert said in after.texts[0].notes
+    assert all(said in row["cautions"] for row in csv.DictReader(StringIO(after.csv)))
+    for text in (before.json, before.csv, before.markdown):
+        assert not any(said.split(":")[0] in text for said in CARE)
+
+
+def _with(
+    docs: Sequence[ComparisonDoc], rows: Sequence[Sequence[ComparisonRow]]
+) -> list[ComparisonDoc]:
+    return [
+        doc.model_copy(update={"rows": tuple(each)}) for doc, each in zip(docs, rows, strict=True)
+    ]

@@ -166,7 +166,8 @@ def _quartiles(errors: Sequence[Array]) -> tuple[Array, Array, Array, Array]:
 
 
 def _counts(axes: Axes, ledgers: Sequence[Array]) -> None:
-    lengths = np.array([each.shape[1] for each in ledgers])
-    calls = np.arange(1, lengths.max() + 1)
-    counts = (lengths[None, :] >= calls[:, None]).sum(axis=1)
-    axes.bar(calls, counts, color="0.75", width=0.8)
+    """Relaxations that have an error, of either stage, at each call."""
+    counts = np.zeros(max(each.shape[1] for each in ledgers), dtype=np.int64)
+    for each in ledgers:
+        counts[: each.shape[1]] += np.isfinite(each).any(axis=0)
+    axes.bar(np.arange(1, len(counts) + 1), counts, color="0.75", width=0.8)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+BREAK = re.compile(r"\s*[^\S ]\s*")
+"""White space with something other than blanks in it; blanks alone set numbers below each other."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,20 @@ class TextTable:
     """Sentences for its caption."""
 
     def __post_init__(self) -> None:
-        """Refuse rows that are not as long as the head."""
+        """Put every text on one line, and refuse rows that are not as long as the head."""
+        columns = (replace(each, name=on_one_line(each.name)) for each in self.columns)
+        object.__setattr__(self, "title", on_one_line(self.title))
+        object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "rows", tuple(tuple(map(on_one_line, row)) for row in self.rows))
+        object.__setattr__(self, "notes", tuple(map(on_one_line, self.notes)))
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells but there are {len(self.columns)}")
+
+
+def on_one_line(text: str) -> str:
+    """Text in which a blank stands for every break of a line, tabulator and the like."""
+    return BREAK.sub(" ", text).strip()
 
 
 def named(names: Sequence[str], most: int = 8) -> str:

@@ -6,8 +6,8 @@ import re
 
 from finetuna_flows.results.tables.layout import Column, TextTable
 
-SPECIAL = re.compile(r"[\\|*`<>]|(?<!\w)_|_(?!\w)")
-"""What would not stand for itself; an underscore within a word does."""
+SPECIAL = re.compile(r"[\\|*_`<>\[\]~$&!]")
+"""What might not stand for itself: emphasis, code, HTML, links, strikethrough, math, entities."""
 
 
 def to_markdown(table: TextTable) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from finetuna_flows.reasons import FailureReason
 from finetuna_flows.results.tables.captions import (
     absences,
+    cautions,
     compared,
     rules_of_success,
     subject,
@@ -77,6 +78,7 @@ def _main(study: Study, summaries: Sequence[MethodSummary]) -> TextTable:
             "In brackets Wilson's 95 % intervals. fmax: median of the parent's largest free force "
             "at the end.",
             *absences(study),
+            *cautions(study),
         ),
     )
 
@@ -124,8 +126,30 @@ def _costs(study: Study, summaries: Sequence[MethodSummary]) -> TextTable:
             "SCF cycles and times are of all labels, whatever the rule: means of the ratios of "
             "single systems ± standard error, and means; the time is the sum of the four parts "
             "beside it. n: relaxations that tell.",
+            *_of_fewer(summaries),
         ),
     )
+
+
+def _of_fewer(summaries: Sequence[MethodSummary]) -> list[str]:
+    """Which means in the table of costs are of fewer relaxations than the n beside them."""
+    said = []
+    for each in summaries:
+        n, ratio, told = (
+            mean.n
+            for mean in (each.wall_time.total, each.wall_time.ratio, each.wall_time.prediction)
+        )
+        if ratio < n:
+            said.append(
+                f"The time of {each.method} relative to the reference's is of {ratio} of its {n}, "
+                "for lack of the reference's."
+            )
+        if told < n:
+            said.append(
+                f"Predictions by {each.method} are not timed in {n - told} of its {n}, where they "
+                "are part of the overhead."
+            )
+    return said
 
 
 def _failures(study: Study, summaries: Sequence[MethodSummary]) -> TextTable:

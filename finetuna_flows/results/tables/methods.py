@@ -23,6 +23,7 @@ class WallTime:
     parent: Mean
     tuning: Mean
     prediction: Mean
+    """Of those that tell it from their overhead."""
     overhead: Mean
 
 
@@ -106,11 +107,12 @@ def _wall_time(study: Study, outcomes: Sequence[Outcome]) -> WallTime:
         if reference is not None and each.wall_time and reference.wall_time:
             ratios.append(each.wall_time / reference.wall_time)
     timings: list[Timings] = [each.row.timings for each in timed if each.row.timings is not None]
+    predictions = [each.prediction_time for each in timed]
     return WallTime(
         total=mean(each.total for each in timings),
         ratio=mean(ratios),
         parent=mean(each.parent for each in timings),
         tuning=mean(each.tuning for each in timings),
-        prediction=mean(each.prediction for each in timings),
+        prediction=mean(each for each in predictions if each is not None),
         overhead=mean(each.overhead for each in timings),
     )

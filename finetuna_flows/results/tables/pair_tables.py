@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finetuna_flows.results.tables.captions import compared, rules_of_success, subject
+from finetuna_flows.results.tables.captions import (
+    cautions,
+    compared,
+    rules_of_success,
+    subject,
+    words_of_pairs,
+)
 from finetuna_flows.results.tables.layout import Column, TextTable
 from finetuna_flows.results.tables.numbers import DASH, MINUS, probability, with_interval
 from finetuna_flows.results.tables.pairs import LEAST, Contest, Outmatch, PairedComparison
@@ -50,7 +56,8 @@ def _calls(study: Study, pairs: Sequence[PairedComparison]) -> TextTable:
             *compared(study),
             f"Means of differences within systems. {BOOTSTRAP} In words: by the "
             f"percentages, of at least {LEAST} systems.",
-            _care(pairs),
+            words_of_pairs(len(pairs)),
+            *cautions(study),
         ),
     )
 
@@ -83,7 +90,8 @@ def _energies(study: Study, pairs: Sequence[PairedComparison]) -> TextTable:
             "Energies at the ends, of one level of theory; same: within the tolerance. Means of "
             f"differences within systems. {BOOTSTRAP} p: exact sign test of lower against higher, "
             "which gives the words, since a single structure can make a mean its own.",
-            _care(pairs),
+            words_of_pairs(len(pairs)),
+            *cautions(study),
         ),
     )
 
@@ -115,7 +123,8 @@ def _successes(study: Study, pairs: Sequence[PairedComparison]) -> TextTable:
             *compared(study),
             rules_of_success(study),
             "p: exact McNemar test, of the systems on which only one of both succeeds.",
-            _care(pairs),
+            words_of_pairs(len(pairs)),
+            *cautions(study),
         ),
     )
 
@@ -133,12 +142,3 @@ def _outmatch(outmatch: Outmatch | None) -> tuple[str, str, str]:
         return DASH, DASH, DASH
     counts = f"{outmatch.first} : {outmatch.second}"
     return counts, probability(outmatch.p), outmatch.verdict or DASH
-
-
-def _care(pairs: Sequence[PairedComparison]) -> str:
-    """What the words do not say."""
-    alone = "" if len(pairs) == 1 else f"; each of the {len(pairs)} pairs is judged alone"
-    return (
-        "Not different: these systems do not tell the two apart at the 95 % level, which does not "
-        f"prove them alike{alone}."
-    )

@@ -12,9 +12,12 @@ from finetuna_flows.results.tables.statistics import LEVEL, sign_test
 from finetuna_flows.results.tables.study import Outcome, Study
 
 ALIKE = "not different"
+TOO_FEW = "too few systems"
 LEAST = 10
 """Systems from which on an interval is trusted to tell methods apart: of 10 normal values it holds
 the mean in 92 % of the cases, of 6 only in 84 %; see `bootstrap_mean`."""
+LEAST_OF_SIGNS = 6
+"""Systems from which on a `sign_test` can tell methods apart: 5 of 5 have p = 0.0625."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,14 @@ class Contest:
     more: int
 
     @property
+    def n(self) -> int:
+        """Systems."""
+        return self.less + self.equal + self.more
+
+    @property
     def p(self) -> float | None:
         """Of the exact `sign_test`, which large differences do not sway; None of no system."""
-        return sign_test(self.less, self.more) if self.less + self.equal + self.more else None
+        return sign_test(self.less, self.more) if self.n else None
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class Outmatch:
         """In words; None of no system."""
         if self.p is None:
             return None
+        if self.n < LEAST_OF_SIGNS:
+            return TOO_FEW
         if self.p >= 1 - LEVEL:
             return ALIKE
         return "more often" if self.first > self.second else "less often"
@@ -73,7 +83,7 @@ class PairedComparison:
     """Of parent calls relative to the reference's."""
     fewer_calls: Contest
     energy: Difference
-    """Of the energies at the ends, eV; where both are at one level of theory."""
+    """Of the energies at the ends, eV; where both are of one level and one set of fixed atoms."""
     lower_energy: Contest
     """Ends within the energy tolerance of each other are equal."""
     passing: Outmatch | None
@@ -88,7 +98,7 @@ class PairedComparison:
         if not ratio.n:
             return None
         if ratio.low is None or ratio.high is None or ratio.n < LEAST:
-            return "too few systems"
+            return TOO_FEW
         if ratio.high < 0:
             return "fewer"
         return "more" if ratio.low > 0 else ALIKE
@@ -100,8 +110,12 @@ class PairedComparison:
         Not by the mean, which one structure that is lower by an eV makes its own.
         """
         p = self.lower_energy.p
-        if p is None or p >= 1 - LEVEL:
-            return None if p is None else ALIKE
+        if p is None:
+            return None
+        if self.lower_energy.n < LEAST_OF_SIGNS:
+            return TOO_FEW
+        if p >= 1 - LEVEL:
+            return ALIKE
         return "lower" if self.lower_energy.less > self.lower_energy.more else "higher"
 
 
@@ -149,6 +163,7 @@ def _compare(study: Study, first: str, second: str, seed: int, resamples: int) -
         if a.row.energy is not None
         and b.row.energy is not None
         and a.row.level_of_theory == b.row.level_of_theory
+        and len(judged((a, b))) != 1  # else other atoms are fixed in one of both
     ]
     measured = study.reference in (first, second)
     return PairedComparison(

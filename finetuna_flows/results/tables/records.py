@@ -48,6 +48,7 @@ def method_record(summary: MethodSummary) -> Record:
         "parent_time_s": time.parent.value,
         "tuning_time_s": time.tuning.value,
         "prediction_time_s": time.prediction.value,
+        "prediction_time_s_n": time.prediction.n,
         "overhead_time_s": time.overhead.value,
     }
     failed = {f"failed_{reason.value}": summary.failures.get(reason, 0) for reason in FailureReason}
@@ -99,7 +100,7 @@ def outcome_record(outcome: Outcome) -> Record:
         "wall_time_s": timed.total if timed else None,
         "parent_time_s": timed.parent if timed else None,
         "tuning_time_s": timed.tuning if timed else None,
-        "prediction_time_s": timed.prediction if timed else None,
+        "prediction_time_s": outcome.prediction_time,
         "overhead_time_s": timed.overhead if timed else None,
         "level_of_theory": row.level_of_theory,
         "uuid": row.uuid,

@@ -10,7 +10,13 @@ from enum import StrEnum
 from functools import cached_property
 from io import StringIO
 
-from finetuna_flows.results.tables.captions import absences, compared, rules_of_success
+from finetuna_flows.results.tables.captions import (
+    absences,
+    cautions,
+    compared,
+    rules_of_success,
+    words_of_pairs,
+)
 from finetuna_flows.results.tables.latex import to_latex
 from finetuna_flows.results.tables.layout import TextTable
 from finetuna_flows.results.tables.markdown import to_markdown
@@ -60,6 +66,12 @@ class StudyTables:
         return paired(self.study, against=self.against, seed=self.seed)
 
     @property
+    def care(self) -> list[str]:
+        """What to bear in mind, in sentences."""
+        words = [words_of_pairs(len(self.pairs))] if Part.PAIRS in self.parts else []
+        return [*words, *cautions(self.study)]
+
+    @property
     def texts(self) -> list[TextTable]:
         """As tables of words."""
         tables = []
@@ -99,8 +111,9 @@ class StudyTables:
         held: dict[str, Record | list[str] | list[Record]] = {"about": about(self.study)}
         held["notes"] = [
             *compared(self.study),
-            *rules_of_success(self.study),
+            rules_of_success(self.study),
             *absences(self.study),
+            *self.care,
         ]
         for part in self.parts:
             held[part.value] = self.records(part)
@@ -108,7 +121,7 @@ class StudyTables:
 
     @property
     def csv(self) -> str:
-        """One part; each row says what it was compared with, and how.
+        """One part; each row says what it was compared with, and how, and with what care to read.
 
         Raises
         ------
@@ -119,7 +132,8 @@ class StudyTables:
             raise ValueError(
                 f"CSV holds one table but {', '.join(self.parts)} are wanted; ask for one of them"
             )
-        return _csv([about(self.study) | each for each in self.records(self.parts[0])])
+        care: Record = {"cautions": " ".join(self.care)}
+        return _csv([about(self.study) | each | care for each in self.records(self.parts[0])])
 
 
 def _csv(records: Sequence[Record]) -> str:

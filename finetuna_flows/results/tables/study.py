@@ -44,6 +44,17 @@ class Outcome:
         timings = self.row.timings
         return timings.total if timings is not None and timings.total > 0 else None
 
+    @property
+    def prediction_time(self) -> float | None:
+        """Seconds; None where the run did not tell them apart from its overhead.
+
+        So it is where none is recorded although a surrogate was tuned, hence asked.
+        """
+        timings = self.row.timings
+        if timings is None or self.wall_time is None:
+            return None
+        return None if timings.tuning > 0 and not timings.prediction else timings.prediction
+
 
 @dataclass(frozen=True)
 class Study:
@@ -114,14 +125,14 @@ def study_of(
     chosen = known if methods is None else {reference, *methods}
     outcomes = [
         outcome
-        for name, doc in sorted(_named(comparisons).items())
+        for name, doc in sorted(by_system(comparisons).items())
         for outcome in _outcomes(name, doc, count)
         if outcome.row.method in chosen
     ]
     ordered = _by_cost(chosen, outcomes) if methods is None else list(methods)
     shown = tuple(dict.fromkeys((reference, *ordered)))
     outcomes.sort(key=lambda each: (each.system, shown.index(each.row.method)))
-    systems = tuple(sorted(_named(comparisons)))
+    systems = tuple(sorted(by_system(comparisons)))
     return Study(reference, shown, systems, tolerance, count, tuple(outcomes))
 
 
@@ -145,7 +156,7 @@ def _common(comparisons: Sequence[ComparisonDoc]) -> tuple[str, float]:
     return next(iter(measured))
 
 
-def _named(comparisons: Sequence[ComparisonDoc]) -> dict[str, ComparisonDoc]:
+def by_system(comparisons: Sequence[ComparisonDoc]) -> dict[str, ComparisonDoc]:
     """Each by what it is called, or by that and its key where several are called so."""
     calls = Counter(map(_called, comparisons))
     return {

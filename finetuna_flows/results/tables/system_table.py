@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from finetuna_flows.results.tables.captions import absences, compared, rules_of_success, subject
+from finetuna_flows.results.tables.captions import (
+    absences,
+    cautions,
+    compared,
+    rules_of_success,
+    subject,
+)
 from finetuna_flows.results.tables.layout import Column, TextTable
 from finetuna_flows.results.tables.numbers import DASH, plain, signed
 from finetuna_flows.results.tables.study import Outcome, Study
@@ -32,6 +38,7 @@ def system_table(study: Study) -> TextTable:
             "strict rule, ✗ for none.",
             rules_of_success(study),
             *absences(study),
+            *cautions(study),
         ),
     )
 
