@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack, cast
 
 from jobflow.core.store import JobStore
@@ -103,15 +104,9 @@ def relaxation_docs(
     StoreError
         If one of these is not there.
     """
-    try:
+    with _blobs_there(store):
         for entry in _query(store, selection, properties=["output"], load=load):
             yield RelaxationDoc.model_validate(_fields(entry["output"]))
-    except KeyError as exc:
-        raise StoreError(
-            f"a trajectory or ledger is missing in the additional store `data` of {store.name}: "
-            f"there is no {exc}",
-            retryable=False,
-        ) from exc
 
 
 def count_relaxations(store: JobStore, **filters: Unpack[Filters]) -> int:
@@ -140,7 +135,7 @@ def relaxation_doc(store: JobStore, uuid: str, *, load: bool = False) -> Relaxat
     Raises
     ------
     StoreError
-        If there is none, or more than one.
+        If there is none, or more than one, or its trajectory or ledger is missing.
     """
     return _only(store, RelaxationDoc, uuid, load=load)
 
@@ -188,8 +183,22 @@ def _only(store: JobStore, kind: type[DocT], uuid: str, *, load: bool) -> DocT:
             f"add characters: {', '.join(found)}",
             retryable=False,
         )
-    (entry,) = store.query({"output.uuid": found[0]}, properties=["output"], limit=1, load=load)
+    with _blobs_there(store):
+        (entry,) = store.query({"output.uuid": found[0]}, properties=["output"], limit=1, load=load)
     return kind.model_validate(_fields(entry["output"]))
+
+
+@contextmanager
+def _blobs_there(store: JobStore) -> Iterator[None]:
+    """Say what is missing where a document refers to a blob that is not there."""
+    try:
+        yield
+    except KeyError as exc:
+        raise StoreError(
+            f"a trajectory or ledger is missing in the additional store `data` of {store.name}: "
+            f"there is no {exc}",
+            retryable=False,
+        ) from exc
 
 
 def _fields(output: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,6 +160,9 @@ def test_a_lost_trajectory_is_named(tmp_path: Path) -> None:
         blobs.remove_docs({})
     with pytest.raises(StoreError, match=r"missing in the additional store `data` of .*no '"):
         list(relaxation_docs(store, load=True))
+    (light, *_) = relaxation_docs(store)
+    with pytest.raises(StoreError, match="missing in the additional store"):
+        relaxation_doc(store, light.uuid, load=True)
 
 
 @pytest.fixture
