@@ -22,7 +22,7 @@ from finetuna_flows.cli.inputs import (
     sources,
 )
 from finetuna_flows.cli.relax import print_json, print_spec
-from finetuna_flows.cli.study import Format, WantedTables, check_together, only_tag
+from finetuna_flows.cli.study import WantedTables, check_together, only_tag
 from finetuna_flows.cli.tables import comparison_table, printer, side_by_side
 from finetuna_flows.cli.words import Words
 from finetuna_flows.colocation.placement import Placement
@@ -67,7 +67,7 @@ def compare(
     as_json: options.Json = False,
     table: options.Table = False,
     count: options.CountingRule = Count.FRAMES,
-    table_format: options.TableFormat = Format.TEXT,
+    table_format: options.TableFormat = None,
     pairs: options.Pairs = False,
     against: options.Against = None,
     systems: options.Systems = False,
@@ -85,6 +85,10 @@ def compare(
         wanted = WantedTables(count, table_format, pairs, systems, against, output)
         if table and not runs:
             found = comparisons(open_store(store), reference, tag=only_tag(tag))
+            if reference is None:
+                chosen = found[0].reference_method
+                words = f"measured against {chosen}; --reference names another"
+                console.print(words, markup=False, highlight=False, soft_wrap=True)
             wanted.show(found, [each.strip() for each in methods.split(",")] if methods else None)
             return
         words = Words(

@@ -149,7 +149,12 @@ CountingRule = Annotated[
     Count,
     typer.Option("--count", help="Parent calls that --table counts: all, or all but the first."),
 ]
-TableFormat = Annotated[Format, typer.Option("--format", help="How --table is written.")]
+TableFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", help="How --table is written. [default: by the suffix of --output, else text]"
+    ),
+]
 Pairs = Annotated[
     bool,
     typer.Option("--pairs", help="Add methods in pairs to --table; in CSV nothing else."),

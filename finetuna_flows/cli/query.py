@@ -24,6 +24,7 @@ from finetuna_flows.results.find import (
 SAID = (
     "uuid",
     "name",
+    "method",
     "system",
     "adsorbate",
     "tags",
@@ -47,7 +48,8 @@ def list_relaxations(
     as_json: options.Json = False,
 ) -> None:
     """List relaxations, newest first; times are local."""
-    with told_apart(Console(stderr=True)):
+    console = Console(stderr=True)
+    with told_apart(console):
         opened = open_store(store)
         if count:
             sys.stdout.write(f"{count_relaxations(opened, **filters)}\n")
@@ -56,8 +58,12 @@ def list_relaxations(
         if as_json:
             for summary in found:
                 sys.stdout.write(summary.model_dump_json() + "\n")
+            return
+        lines = list(found)
+        if lines:
+            printer().print(summary_table(lines))
         else:
-            printer().print(summary_table(list(found)))
+            console.print(f"no relaxation of these is in {opened.name}", soft_wrap=True)
 
 
 def show(

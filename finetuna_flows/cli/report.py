@@ -16,6 +16,8 @@ from finetuna_flows.results.report.measured import measured
 from finetuna_flows.results.report.write import stored_relaxations, write_report
 from finetuna_flows.results.tables.counting import Count
 
+SUFFIXES = (".html", ".htm")
+
 
 def report(
     file: Annotated[
@@ -50,6 +52,8 @@ def report(
     """
     console = Console(stderr=True)
     with told_apart(console):
+        if file.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"FILE is {file} but must end in {' or '.join(SUFFIXES)}")
         job_store = open_store(store)
         found = measured(job_store, reference, tag=tag, count=count)
         with Progress(

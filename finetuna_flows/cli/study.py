@@ -35,12 +35,22 @@ class Format(StrEnum):
     JSON = "json"
 
 
+SUFFIXES = {
+    ".md": Format.MARKDOWN,
+    ".tex": Format.LATEX,
+    ".csv": Format.CSV,
+    ".json": Format.JSON,
+}
+"""Formats that a file's name says."""
+
+
 @dataclass(frozen=True)
 class WantedTables:
     """What was said on the command line about the tables of a study."""
 
     count: Count = Count.FRAMES
-    table_format: Format = Format.TEXT
+    table_format: Format | None = None
+    """None: by the suffix of `output`, else text."""
     pairs: bool = False
     systems: bool = False
     against: str | None = None
@@ -52,11 +62,17 @@ class WantedTables:
             raise ValueError(f"--output is {self.output} but must be in a folder that exists")
         if self.output is not None and self.output.is_dir():
             raise ValueError(f"--output is {self.output} but must be a file")
-        if self.table_format is Format.CSV and len(self.parts) > 1:
+        if self.chosen is Format.CSV and len(self.parts) > 1:
             raise ValueError(
                 f"CSV holds one table but {' and '.join(self.parts)} are wanted; ask for one, or "
                 "for --format json"
             )
+
+    @property
+    def chosen(self) -> Format:
+        """How the tables are written."""
+        suffix = self.output.suffix.lower() if self.output is not None else ""
+        return self.table_format or SUFFIXES.get(suffix, Format.TEXT)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -65,7 +81,7 @@ class WantedTables:
             *([Part.PAIRS] if self.pairs or self.against is not None else []),
             *([Part.SYSTEMS] if self.systems else []),
         ]
-        alone = self.table_format is Format.CSV and added
+        alone = self.chosen is Format.CSV and added
         return tuple(added if alone else [Part.METHODS, *added])
 
     def check(self, methods: Sequence[str]) -> None:
@@ -98,7 +114,7 @@ class WantedTables:
         _keep(text.getvalue(), self.output)
 
     def _write(self, tables: StudyTables, console: Console) -> None:
-        match self.table_format:
+        match self.chosen:
             case Format.TEXT:
                 print_tables(console, tables.texts)
             case Format.MARKDOWN:

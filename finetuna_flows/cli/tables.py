@@ -25,23 +25,23 @@ def printer() -> Console:
 
 
 def relaxation_table(docs: list[RelaxationDoc]) -> Table:
-    """A row a relaxation; presets of one method differ in their name alone."""
+    """A row a relaxation; a time of 0 was not recorded."""
     table = Table(box=None, header_style="bold")
-    words = ("formula", "name", "method")
+    words = ("system", "formula", "name")
     for name in (*words, "converged", "calls", "SCF", "energy/eV", "fmax", "time/s"):
         table.add_column(name, justify="left" if name in words else "right")
     table.add_column("adsorbate")
     for doc in docs:
         table.add_row(
+            doc.system or "",
             doc.formula_pretty or "",
             doc.name,
-            doc.method,
             "yes" if doc.converged else f"no: {doc.stop_reason}",
             str(doc.parent_calls),
             number(doc.scf_cycles, "d"),
             number(doc.energy, ".4f"),
             number(doc.fmax, ".4f"),
-            f"{doc.timings.total:.1f}",
+            number(doc.timings.total or None, ".1f"),
             doc.integrity,
         )
     return table

@@ -42,8 +42,8 @@ class ComparisonBuilder(Builder):
     """Make one `ComparisonDoc` for each system: all relaxations that started from one geometry.
 
     Methods are told apart by `RelaxationDoc.name`. Of several relaxations of one system by one
-    method the newest counts, and the row says how many older ones there are. A system without the
-    reference has its comparison too, which says so.
+    method the newest counts that is no mere replay, and the row says how many others there are. A
+    system without the reference has its comparison too, which says so.
 
     Only what changed is built: the target remembers for each comparison which relaxations, as of
     when, and by which rules it was made from. A build that was interrupted goes on where it was. A
@@ -105,8 +105,9 @@ class ComparisonBuilder(Builder):
         for output in item["relaxations"]:
             doc = _validated(output)
             if doc is not None:
-                newest[doc.name] = doc  # they come oldest first
                 count[doc.name] += 1
+                if doc.name not in newest or not _is_replay(doc):
+                    newest[doc.name] = doc  # they come oldest first
         made = compare(
             newest, self.reference, name=self.scope, energy_tolerance=self.energy_tolerance
         )
@@ -235,6 +236,11 @@ def _stale(
     now = {family: set(sources.values()) for family, sources in found.items()}
     families = now.keys() | seen.keys()
     return {each for each in families if now.get(each, set()) != seen.get(each, set())}
+
+
+def _is_replay(doc: RelaxationDoc) -> bool:
+    """Whether a finished run was only read again, which tells less of its times than it did."""
+    return doc.parent_calls > 0 and doc.replayed_calls == doc.parent_calls
 
 
 def _validated(output: Mapping[str, Any]) -> RelaxationDoc | None:

@@ -2,7 +2,8 @@
 
 Columns have the names of the documents' fields, ``timings_parent`` stands for ``timings.parent``,
 and ``DataFrame.attrs["units"]`` says the units. Whole numbers and booleans that can be missing are
-nullable, times are in UTC, a missing energy is NaN, tuples stay tuples.
+nullable, times are in UTC, a missing energy is NaN and so
+are times that were not recorded, tuples stay tuples.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def _dataframe(
     for name, kind in kinds.items():
         if kind is Timings:
             for part in Timings.model_fields:
-                split = [each and each.get(part) for each in columns[name]]
+                known = [each if each and each["total"] else {} for each in columns[name]]
+                split = [each.get(part) for each in known]  # a total of 0 was not recorded
                 frame[f"{name}_{part}"] = _series(split, float)
         else:
             frame[name] = _series(columns[name], kind)

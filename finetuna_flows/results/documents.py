@@ -193,7 +193,7 @@ class ComparisonRow(Document):
     stop_reason: StopReason | None = None
     """Why the relaxation ended."""
     repeats: int = 0
-    """Older relaxations of this structure by this method, which are not counted."""
+    """Other relaxations of this structure by this method, older or replayed, which do not count."""
 
 
 class ComparisonDoc(StructureMetadata):

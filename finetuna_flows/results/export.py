@@ -163,7 +163,7 @@ def _refuse_nothing(rows: int, store: JobStore) -> None:
 def _new(path: Path, *, force: bool) -> Iterator[Path]:
     """A file beside `path`, which becomes it when it is complete."""
     if path.exists() and not force:
-        raise ValueError(f"{path} is there already; choose another name, or replace it by force")
+        raise ValueError(f"{path} is there already; choose another name, or replace it (--force)")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent} is not a folder; make it first")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

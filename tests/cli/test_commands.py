@@ -98,7 +98,8 @@ def test_presets_are_told_apart_by_name(folder: Path) -> None:
         words = ["relax", "o_cu.traj", *CHEAP, "--method", preset, "--max-calls", "1"]
         done = run(folder, *words)
         assert done.exit_code == 1, done.stderr
-        assert [preset, "online"] in [line.split()[1:3] for line in done.stdout.splitlines()]
+        words_of = [line.split()[:3] for line in done.stdout.splitlines()]
+        assert ["o_cu", "Cu8O", preset] in words_of
     listed = run(folder, "list", "--method", "online").stdout.splitlines()[1:]
     assert {line.split()[4] for line in listed} == {"fast", "no-network"}
     (only,) = run(folder, "list", "--name", "no-network", "--json").stdout.splitlines()

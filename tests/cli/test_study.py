@@ -117,6 +117,15 @@ def test_a_file_holds_what_would_be_printed(form: str, campaign: Path) -> None:
     assert (campaign / f"out.{form}").read_text(encoding="utf-8") == printed
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("t.md", "markdown"), ("t.tex", "latex"), ("t.CSV", "csv"), ("t.out", "text")],
+)
+def test_a_files_name_says_its_format(name: str, form: str, campaign: Path) -> None:
+    assert table(campaign, "--output", name) == ""
+    assert (campaign / name).read_text() == table(campaign, "--format", form)
+
+
 @pytest.mark.parametrize("words", [["--against", "slow"], ["--methods", "slow"]])
 def test_what_is_refused_leaves_the_file_as_it_was(words: list[str], campaign: Path) -> None:
     kept_file = campaign / "kept.txt"
@@ -132,7 +141,9 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(campaign: Path) -> No
     done = run(campaign, "compare", "--table", "--store", "st", "--output", name)
     assert done.exit_code == 3
     assert f"--output is {name} but cannot be written: File name too long" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    chosen, error = done.stderr.splitlines()
+    assert chosen == "measured against VASP CG; --reference names another"
+    assert error.startswith("error: ")
     assert not list(campaign.glob(".*.part"))
 
 

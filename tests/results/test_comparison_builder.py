@@ -174,6 +174,16 @@ def test_of_several_runs_of_one_method_the_newest_counts(
     assert found.row("BFGS").repeats == 0
 
 
+def test_a_replay_does_not_take_the_place_of_the_run(
+    store: JobStore, runs: dict[str, Relaxation]
+) -> None:
+    run = document(runs["BFGS"], "BFGS")
+    replay = document(runs["BFGS"], "BFGS")
+    put(store, run, replay.model_copy(update={"replayed_calls": replay.parent_calls}))
+    (found,) = build(builder_of(store, MemoryStore(key="uuid")))
+    assert (found.rows[0].uuid, found.rows[0].repeats) == (run.uuid, 1)
+
+
 def test_builders_share_a_target(store: JobStore, runs: dict[str, Relaxation]) -> None:
     put(store, document(runs["BFGS"], "BFGS", tags=["kept"]), document(runs["online"], "online"))
     target = beside(store.docs_store)

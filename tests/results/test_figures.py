@@ -127,7 +127,9 @@ def test_accuracy_draws_means_of_ratios_and_shares_with_their_errors(
         assert sideways[:, 0] == pytest.approx([x - error, x + error])
         assert upwards[:, 1] == pytest.approx([100 * end for end in wilson(successes, 3)])
     assert filled[0].get_markerfacecolor() == look["learner"].color
-    assert hollow[0].get_markerfacecolor() == "white"
+    assert hollow[0].get_markerfacecolor() == "none"
+    assert hollow[0].get_markersize() > filled[0].get_markersize()
+    assert hollow[0].get_transform() == axes.transData  # where the number is
 
 
 def test_accuracy_has_no_errors_of_the_reference(study: list[ComparisonDoc]) -> None:

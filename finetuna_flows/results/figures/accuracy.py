@@ -27,8 +27,10 @@ from finetuna_flows.results.tables.methods import MethodSummary, summarize
 from finetuna_flows.results.tables.statistics import Share
 from finetuna_flows.results.tables.study import Study
 
-APART = 2.6
-"""Points by which the marks of both rules are moved to the sides, so that both are seen."""
+APART = 1.6
+"""Points by which the intervals of both rules are moved to the sides, so that both are seen."""
+FILLED, HOLLOW = 4.5, 8.0
+"""Points; where both rules say the same the hollow mark stands round the filled one."""
 MARGIN = 1.06
 """Of the axis beyond the farthest bar."""
 
@@ -42,9 +44,10 @@ def accuracy_figure(
     """Draw how often each method succeeds over what it costs.
 
     Filled marks are success by the paper's rule (energy at most the tolerance above the
-    reference's), hollow ones by the strict rule. Bars are Wilson's 95 % interval upwards and one
-    standard error of the mean ratio sideways; the reference has none, for all is relative to it.
-    Where a method is judged on fewer systems than there are, its name says on how many.
+    reference's), hollow ones by the strict rule, round the filled one where both agree. Bars are
+    Wilson's 95 % interval upwards and one standard error of the mean ratio sideways; the reference
+    has none, for all is relative to it. Where a method is judged on fewer systems than there are,
+    its name says on how many.
 
     Parameters
     ----------
@@ -116,21 +119,22 @@ def _mark(
     y = 100 * (share.fraction or 0.0)
     low, high = share.interval or (0.0, 0.0)
     certain = summary.is_reference
-    axes.errorbar(
+    mark, _, _ = axes.errorbar(
         [x],
         [y],
         xerr=None if certain else 100 * (summary.calls_ratio.error or 0.0),
         yerr=None if certain else [[y - 100 * low], [100 * high - y]],
         marker=look.marker,
         color=look.ink,
-        markerfacecolor=look.color if filled else "white",
-        markersize=5,
+        markerfacecolor=look.color if filled else "none",
+        markersize=FILLED if filled else HOLLOW,
         elinewidth=0.8,
         linestyle="none",
         label=label,
         transform=moved,
         zorder=3 if filled else 2.5,
     )
+    mark.set_transform(axes.transData)
 
 
 def _legends(figure: Figure, axes: Axes, tolerance: float) -> None:
