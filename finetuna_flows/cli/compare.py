@@ -87,8 +87,8 @@ def compare(
             found = comparisons(open_store(store), reference, tag=only_tag(tag))
             if reference is None:
                 chosen = found[0].reference_method
-                words = f"measured against {chosen}; --reference names another"
-                console.print(words, markup=False, highlight=False, soft_wrap=True)
+                said = f"measured against {chosen}; --reference names another"
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
             wanted.show(found, [each.strip() for each in methods.split(",")] if methods else None)
             return
         words = Words(

@@ -93,6 +93,12 @@ def test_list_shows_what_tells_relaxations_apart(stored: Path) -> None:
     assert all(len(line) <= 120 for line in lines)
 
 
+def test_nothing_found_is_said(stored: Path) -> None:
+    done = run(stored, "list", "--name", "nobody")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "no relaxation of these is in sqlite://" in done.stderr
+
+
 def test_count_prints_a_number(stored: Path) -> None:
     assert run(stored, "list", "--count").stdout == "4\n"
     assert run(stored, "list", "--count", "--chemsys", "Cu-O", "--tag", "paper").stdout == "1\n"
