@@ -161,12 +161,12 @@ def main(words: Sequence[str] | None = None) -> None:
             store.connect()
             made = variants(doc)
             few = min(SINGLE, number // 2)
-            alone = fill(store.docs_store, made, few, 1)
             bulk = fill(store.docs_store, made, number - few, BATCH)
+            alone = fill(store.docs_store, made, few, 1)
             size = sum(path.stat().st_size for path in folder.glob(f"*/{FILE_NAME}")) / 1e6
             print(
-                f"\n{title}: {store.count()} documents, files of {size:.0f} MB; written one by "
-                f"one {alone:.0f}/s, {BATCH} at once {bulk:.0f}/s"
+                f"\n{title}: {store.count()} documents, files of {size:.0f} MB; written {BATCH} at "
+                f"once {bulk:.0f}/s, then one by one {alone:.0f}/s"
             )
             measure(store, title)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

@@ -63,7 +63,7 @@ def list_relaxations(
         if lines:
             printer().print(summary_table(lines))
         else:
-            console.print(f"no relaxation of these is in {opened.name}", soft_wrap=True)
+            console.print(f"no such relaxation is in {opened.name}", soft_wrap=True)
 
 
 def show(

@@ -6,9 +6,11 @@ Filters and orders are mongomock's, which maggma's ``MemoryStore`` brings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from maggma.core import Sort
 from maggma.stores import MemoryStore
 
@@ -18,7 +20,8 @@ MONGODB_LIMIT = 16 * 1024**2
 """Bytes that one document may have in MongoDB."""
 Properties = Mapping[str, Any] | Iterable[str] | None
 """What a query is to return of each document, in either of the forms that maggma takes."""
-_Tree = dict[str, "_Tree"]
+_Tree = dict[str, "_Tree | None"]
+"""Paths, name by name; None where one ends, and all that is there is meant."""
 
 
 def encode(doc: Mapping[str, Any], *, limit: int | None, store: str) -> bytes:
@@ -46,8 +49,12 @@ def encode(doc: Mapping[str, Any], *, limit: int | None, store: str) -> bytes:
 
 def decode(data: bytes, paths: Iterable[str] | None = None) -> dict[str, Any]:
     """Read a document back; of it, what stands at `paths`, or all."""
-    doc = bson.decode(data)
-    return doc if paths is None else pick(doc, paths)
+    return bson.decode(data if paths is None else cut_out(data, paths))
+
+
+def cut_out(data: bytes, paths: Iterable[str]) -> bytes:
+    """What stands at dotted paths, as BSON of its own; the rest is not decoded."""
+    return bson.encode(pick(RawBSONDocument(data), paths))
 
 
 def matching(
@@ -70,12 +77,7 @@ def projection(properties: Properties) -> Callable[[dict[str, Any]], dict[str, A
     paths = included(properties)
     if paths is None:
         return lambda doc: _projected_by_mongomock(doc, properties)
-    tree: _Tree = {}
-    for path in paths:
-        branch = tree
-        for name in path.split("."):
-            branch = branch.setdefault(name, {})
-    return lambda doc: _only(doc, tree)
+    return lambda doc: _cut(doc, _tree(tuple(paths)), into_lists=True)
 
 
 def included(properties: Properties) -> list[str] | None:
@@ -107,20 +109,7 @@ def paths_in(criteria: Mapping[str, Any], sort: Mapping[str, Any]) -> list[str] 
 
 def pick(doc: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
     """Return a copy with the values at dotted paths alone; a list on the way is kept whole."""
-    picked: dict[str, Any] = {}
-    for path in paths:
-        source: Any = doc
-        target = picked
-        *way, last = path.split(".")
-        for name in way:
-            if not (isinstance(source, Mapping) and isinstance(source.get(name), Mapping)):
-                last = name
-                break
-            source = source[name]
-            target = target.setdefault(name, {})
-        if last in source:
-            target[last] = source[last]
-    return picked
+    return _cut(doc, _tree(tuple(paths)), into_lists=False)
 
 
 def value_at(doc: Mapping[str, Any], path: str) -> Any:
@@ -152,19 +141,34 @@ def hashable(value: Any) -> Any:
     return value
 
 
-def _only(doc: Mapping[str, Any], tree: _Tree) -> dict[str, Any]:
-    """The branches of a document that are in `tree`; of a list those of its elements."""
+@lru_cache
+def _tree(paths: tuple[str, ...]) -> _Tree:
+    tree: _Tree = {}
+    for path in paths:
+        branch: _Tree | None = tree
+        *way, last = path.split(".")
+        for name in way:
+            branch = branch.setdefault(name, {}) if branch is not None else None
+        if branch is not None:
+            branch[last] = None
+    return tree
+
+
+def _cut(doc: Mapping[str, Any], tree: _Tree, *, into_lists: bool) -> dict[str, Any]:
+    """The branches of a document that are in `tree`; what else is on the way stays, or is cut."""
     kept: dict[str, Any] = {}
     for name, inner in tree.items():
         if name not in doc:
             continue
         value = doc[name]
-        if not inner:
+        if isinstance(value, Mapping) and inner is not None:
+            kept[name] = _cut(value, inner, into_lists=into_lists)
+        elif inner is None or not into_lists:
             kept[name] = value
-        elif isinstance(value, Mapping):
-            kept[name] = _only(value, inner)
         elif isinstance(value, list):
-            kept[name] = [_only(each, inner) for each in value if isinstance(each, Mapping)]
+            kept[name] = [
+                _cut(each, inner, into_lists=True) for each in value if isinstance(each, Mapping)
+            ]
     return kept
 
 

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from finetuna_flows.errors import StoreError
 from finetuna_flows.results.sqlite_index import COLUMNS, Fields, SqliteIndex, transaction
@@ -97,19 +97,18 @@ class SqliteFile:
         self,
         connection: sqlite3.Connection,
         row: int | None,
-        doc: Mapping[str, Any],
+        texts: Sequence[str | None],
         data: bytes,
         fields: Fields,
     ) -> None:
-        """Put a document, and its BSON, into a row; None: a new one."""
+        """Put a document's BSON into a row, and the texts of its `COLUMNS`; None: a new row."""
         names = ", ".join((*COLUMNS, "doc"))
         marks = ", ".join("?" * (len(COLUMNS) + 1))
-        texts = [each if isinstance(each, str) else None for each in map(doc.get, COLUMNS)]
         written = connection.execute(
             f"INSERT OR REPLACE INTO {self.table} (id, {names}) VALUES (?, {marks})",
             (row, *texts, data),
         )
-        self.index.put(connection, cast("int", written.lastrowid), doc, fields)
+        self.index.put(connection, cast("int", written.lastrowid), data, fields)
 
     def remove(self, connection: sqlite3.Connection, row: int, fields: Fields) -> None:
         """Delete the document in a row."""

@@ -16,9 +16,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from finetuna_flows.results.mongo import decode, encode, pick
+from finetuna_flows.results.mongo import cut_out, decode
 from finetuna_flows.results.sqlite_terms import Kind, terms_at
 
 logger = logging.getLogger(__name__)
@@ -133,14 +132,14 @@ class SqliteIndex:
         self,
         connection: sqlite3.Connection,
         row: int,
-        doc: Mapping[str, Any] | None,
+        data: bytes | None,
         fields: Fields,
     ) -> None:
-        """Note what the document in a row says; None: there is none any more."""
+        """Note what the document in a row, given as BSON, says; None: there is none any more."""
         if not fields.carried:
             return
         old = connection.execute(f"SELECT head FROM {self.heads} WHERE id = ?", (row,)).fetchone()
-        head = None if doc is None else _head(doc, fields)
+        head = None if data is None else cut_out(data, fields.carried)
         before = _terms(old[0], fields) if old else set()
         now = _terms(head, fields) if head is not None else set()
         connection.executemany(
@@ -205,7 +204,7 @@ class SqliteIndex:
                 found = connection.execute(
                     f"SELECT doc FROM {self.table} WHERE id = ?", (row,)
                 ).fetchone()
-                self.put(connection, row, decode(found[0]) if found else None, fields)
+                self.put(connection, row, found[0] if found else None, fields)
         return bool(rows)
 
 
@@ -222,10 +221,6 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def _head(doc: Mapping[str, Any], fields: Fields) -> bytes:
-    return encode(pick(doc, fields.carried), limit=None, store="the index")
 
 
 def _terms(head: bytes, fields: Fields) -> set[tuple[int, Kind, int | float | str]]:

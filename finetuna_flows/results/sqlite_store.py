@@ -149,23 +149,13 @@ class LocalStore(Store):
             other processes kept the file locked.
         """
         keys = [key or self.key] if not isinstance(key, list) else key
-        clean = [
-            jsanitize(doc, allow_bson=True) for doc in (docs if isinstance(docs, list) else [docs])
-        ]
-        encoded = [
-            (
-                doc,
-                encode(doc, limit=self.document_limit, store=self.name),
-                self._identity(doc, keys),
-            )
-            for doc in clean
-        ]
+        encoded = [self._encoded(doc, keys) for doc in (docs if isinstance(docs, list) else [docs])]
         file = self._opened()
         with file.opened() as connection, file.at_one_time(connection, writing=True):
-            for doc, data, identity in encoded:
+            for data, texts, identity in encoded:
                 fields = file.index.read(connection)  # the document before may be a hard one
                 known = find(connection, fields, identity)
-                file.write(connection, known[0] if known else None, doc, data, fields)
+                file.write(connection, known[0] if known else None, texts, data, fields)
 
     def remove_docs(self, criteria: dict[str, Any]) -> None:
         """Delete the documents that match."""
@@ -227,9 +217,15 @@ class LocalStore(Store):
             raise StoreError(f"{self.name} is not connected; call connect() first", retryable=False)
         return self._file
 
-    def _identity(self, doc: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    def _encoded(
+        self, given: Mapping[str, Any], keys: Iterable[str]
+    ) -> tuple[bytes, list[str | None], dict[str, Any]]:
+        """BSON of a document, the texts of its `COLUMNS`, and what tells it from others."""
+        doc = jsanitize(given, allow_bson=True)
+        data = encode(doc, limit=self.document_limit, store=self.name)
+        texts = [each if isinstance(each, str) else None for each in map(doc.get, COLUMNS)]
         try:
-            return {key: doc[key] for key in keys}
+            return data, texts, {key: doc[key] for key in keys}
         except KeyError as exc:
             raise StoreError(
                 f"a document for {self.name} lacks its key {exc}", retryable=False

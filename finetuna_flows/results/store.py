@@ -1,6 +1,7 @@
 """The stores that keep documents: the user's own where jobflow has one, else a local file.
 
-What is in them is found by `results.find`.
+What is in them is found by the functions of `results.find`, which are here too, and comes as pandas
+DataFrames from `results.dataframe`, as files from `results.export`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,29 @@ from maggma.stores import MongoStore
 from pymongo.errors import PyMongoError
 
 from finetuna_flows.errors import StoreError
+from finetuna_flows.results.find import (
+    comparison_doc,
+    count_relaxations,
+    relaxation_doc,
+    relaxation_docs,
+    relaxation_summaries,
+)
 from finetuna_flows.results.mongo import MONGODB_LIMIT
 from finetuna_flows.results.sqlite_store import LocalStore
 from finetuna_flows.settings import Settings
 
-__all__ = ["LocalStore", "check_store", "default_job_store", "ensure_indexes", "local_job_store"]
+__all__ = [
+    "LocalStore",
+    "check_store",
+    "comparison_doc",
+    "count_relaxations",
+    "default_job_store",
+    "ensure_indexes",
+    "local_job_store",
+    "relaxation_doc",
+    "relaxation_docs",
+    "relaxation_summaries",
+]
 
 FILE_NAME = "results.sqlite"
 TELLING = (

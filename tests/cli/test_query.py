@@ -96,7 +96,7 @@ def test_list_shows_what_tells_relaxations_apart(stored: Path) -> None:
 def test_nothing_found_is_said(stored: Path) -> None:
     done = run(stored, "list", "--name", "nobody")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "no relaxation of these is in sqlite://" in done.stderr
+    assert "no such relaxation is in JobStore-sqlite://" in done.stderr
 
 
 def test_count_prints_a_number(stored: Path) -> None:
