@@ -35,7 +35,7 @@ from finetuna_flows.flows.local import run_in_folders
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.results.dataframe import relaxations_dataframe
 from finetuna_flows.results.find import count_relaxations, relaxation_doc, relaxation_summaries
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 from finetuna_flows.results.store import FILE_NAME, local_job_store
 from finetuna_flows.structures.adsorbates import add_adsorbate
 from finetuna_flows.structures.slabs import build_slab

@@ -22,7 +22,7 @@ from finetuna_flows.results.find import (
     relaxation_summaries,
 )
 from finetuna_flows.results.mongo import MONGODB_LIMIT
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 from finetuna_flows.settings import Settings
 
 __all__ = [

@@ -13,7 +13,7 @@ from finetuna_flows.errors import StoreError
 from finetuna_flows.results.compare import ENERGY_TOLERANCE
 from finetuna_flows.results.comparison_builder import EVERYTHING, ComparisonBuilder
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 
 COLLECTION = "finetuna_comparisons"
 """Where comparisons are kept, in the database of the relaxations."""

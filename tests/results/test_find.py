@@ -23,7 +23,7 @@ from finetuna_flows.results.find import (
     relaxation_docs,
     relaxation_summaries,
 )
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 from finetuna_flows.results.store import (
     TELLING,
     TOLD,

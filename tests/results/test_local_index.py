@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from maggma.core import Store
 from maggma.stores import MemoryStore
 
-from finetuna_flows.results.sqlite_file import SqliteFile
-from finetuna_flows.results.sqlite_index import BATCH
-from finetuna_flows.results.sqlite_search import find
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.file import SqliteFile
+from finetuna_flows.results.sqlite.index import BATCH
+from finetuna_flows.results.sqlite.search import find
+from finetuna_flows.results.sqlite.store import LocalStore
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 1000)
 PLAIN = (None, True, False, 0, 1, -2, 0.5, 1.0, 2**40, math.inf, "", "a", "ab", "b", "é", NOW)

@@ -18,7 +18,7 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, MontyEncoder
 
 from finetuna_flows.errors import StoreError
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 from finetuna_flows.results.store import local_job_store
 
 DOCS: list[dict[str, Any]] = [

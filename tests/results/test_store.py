@@ -21,7 +21,7 @@ from finetuna_flows.results.document_parts import BlobReference, Trajectory
 from finetuna_flows.results.documents import DATA_KEYS, ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.find import comparison_doc, relaxation_doc, relaxation_summaries
 from finetuna_flows.results.mongo import MONGODB_LIMIT
-from finetuna_flows.results.sqlite_store import LocalStore
+from finetuna_flows.results.sqlite.store import LocalStore
 from finetuna_flows.results.store import default_job_store, local_job_store
 from tests.results.made import SPEC, asking_seldom, by_bfgs, shaken, slab, water
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from finetuna_flows.results.sqlite_index import COLUMNS, Fields
-from finetuna_flows.results.sqlite_terms import Kind, Scalar, Term, wanted_term
+from finetuna_flows.results.sqlite.index import COLUMNS, Fields
+from finetuna_flows.results.sqlite.terms import Kind, Scalar, Term, wanted_term
 
 MANY = 400
 """Parts of a criterion above which SQLite is not asked; its own limit is 500."""

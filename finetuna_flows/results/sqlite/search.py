@@ -11,9 +11,9 @@ from typing import Any
 from maggma.core import Sort
 
 from finetuna_flows.results.mongo import decode, matching, paths_in
-from finetuna_flows.results.sqlite_criteria import Rows, select
-from finetuna_flows.results.sqlite_index import Fields
-from finetuna_flows.results.sqlite_terms import Kind
+from finetuna_flows.results.sqlite.criteria import Rows, select
+from finetuna_flows.results.sqlite.index import Fields
+from finetuna_flows.results.sqlite.terms import Kind
 
 Order = Mapping[str, Sort | int]
 

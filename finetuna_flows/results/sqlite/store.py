@@ -9,7 +9,7 @@ A document is kept as BSON, so it comes back as MongoDB would give it, and its s
 that MongoDB would see. The rollback journal is used, not the write-ahead log, which must not be
 shared between the nodes of a cluster.
 
-What is asked of indexed paths is decided in SQL (see `sqlite_index`), all else by mongomock, with
+What is asked of indexed paths is decided in SQL (see `sqlite.index`), all else by mongomock, with
 the same answer.
 """
 
@@ -35,9 +35,9 @@ from finetuna_flows.results.mongo import (
     projection,
     value_at,
 )
-from finetuna_flows.results.sqlite_file import SqliteFile
-from finetuna_flows.results.sqlite_index import COLUMNS
-from finetuna_flows.results.sqlite_search import find
+from finetuna_flows.results.sqlite.file import SqliteFile
+from finetuna_flows.results.sqlite.index import COLUMNS
+from finetuna_flows.results.sqlite.search import find
 
 AT_ONCE = 1000
 """Heads that are read in one go."""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from finetuna_flows.results.mongo import cut_out, decode
-from finetuna_flows.results.sqlite_terms import Kind, terms_at
+from finetuna_flows.results.sqlite.terms import Kind, terms_at
 
 logger = logging.getLogger(__name__)
 

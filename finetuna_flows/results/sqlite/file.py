@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from finetuna_flows.errors import StoreError
-from finetuna_flows.results.sqlite_index import COLUMNS, Fields, SqliteIndex, transaction
+from finetuna_flows.results.sqlite.index import COLUMNS, Fields, SqliteIndex, transaction
 
 PATIENCE = 60.0
 """Seconds to wait for other processes to finish writing."""
