@@ -15,7 +15,12 @@ from maggma.core import Store
 from maggma.stores import GridFSStore, MongoStore
 from monty.serialization import loadfn
 
-from finetuna_flows.results.store import default_job_store, local_job_store
+from finetuna_flows.results.store import (
+    LocalStore,
+    check_store,
+    default_job_store,
+    local_job_store,
+)
 
 CONFIG = Path(__file__).resolve().parents[2] / "workflows" / "config"
 TEMPLATES = sorted(path.name for path in CONFIG.iterdir())
@@ -128,13 +133,19 @@ def test_jobflow_keeps_results_in_mongodb(filled: Path, monkeypatch: pytest.Monk
 def test_jobflow_keeps_results_in_a_file(
     filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same store as without any configuration."""
+    """The same store as without any configuration; its index comes when it is checked."""
     file = filled / "jobflow_local.yaml"
     file.write_text(file.read_text().replace("/scratch", str(tmp_path)))
     monkeypatch.setenv("JOBFLOW_CONFIG_FILE", str(file))
     said, ours = default_job_store(), local_job_store(tmp_path)
-    assert said.as_dict() == ours.as_dict()
-    said.connect()
+    check_store(said)
+    data = [vars(store)["additional_stores"]["data"] for store in (said, ours)]
+    for mine, other in ((said.docs_store, ours.docs_store), data):
+        assert isinstance(mine, LocalStore)
+        assert mine == other  # one table in one file
+        assert isinstance(other, LocalStore)
+        assert (mine.key, mine.document_limit) == (other.key, other.document_limit)
+    assert said.docs_store.ensure_index("output.adsorbate")
     said.update({"uuid": "1", "index": 1, "output": 2})
     ours.connect()
     assert (ours.query_one({"uuid": "1"}) or {})["output"] == 2
