@@ -313,7 +313,10 @@ def labels_on_disk(folder: Path) -> int:
 
 @pytest.mark.parametrize(
     ("number", "code", "words"),
-    [(signal.SIGINT, 130, "goes on where this one stopped"), (signal.SIGTERM, 143, "")],
+    [
+        (signal.SIGINT, 130, "goes on where this one stopped"),
+        pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_command_resumes(
     number: signal.Signals, code: int, words: str, folder: Path

@@ -230,6 +230,7 @@ def test_doctor_tries_an_installation_out() -> None:
     assert re.search(r"ok VASP pause stopped in \d+ ms, resumed in \d+ ms", said)
 
 
+@pytest.mark.slow
 def test_doctor_says_why_an_installation_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with stand_in(fault="die@1"):
         result = run("doctor", "--vasp")

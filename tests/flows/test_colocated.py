@@ -128,6 +128,7 @@ def test_a_server_refuses_an_earlier_folder_without_labels(tmp_path: Path) -> No
     assert f"holds no {KEPT}" in str(refusal)
 
 
+@pytest.mark.slow
 def test_a_parent_that_cannot_start_ends_both(tmp_path: Path) -> None:
     wrong = AseParentSpec("ase.calculators.eam:EAM", {"potential": "missing.alloy"})
     maker = OnlineRelaxMaker(surrogate=PRIOR, parent=wrong)

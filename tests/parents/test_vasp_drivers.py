@@ -352,7 +352,7 @@ def test_silence_has_a_deadline(
         parent.label(atoms)
 
 
-@pytest.mark.parametrize("fault", [*CRASHES, "silent"])
+@pytest.mark.parametrize("fault", [*CRASHES, pytest.param("silent", marks=pytest.mark.slow)])
 def test_a_crashed_process_is_started_again_once(
     fault: str, atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

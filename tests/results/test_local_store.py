@@ -242,5 +242,6 @@ def written_by(folder: Path, processes: int, number: int) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_eight_processes_write_sixty_documents_each(tmp_path: Path) -> None:
     written_by(tmp_path, 8, 60)

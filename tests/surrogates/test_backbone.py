@@ -104,6 +104,7 @@ def assert_said_alone(ensemble: EnsembleSurrogate, atoms: Atoms, aligned: Atoms 
         assert found.energy_std == pytest.approx(np.std(energies, ddof=1), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_heads_say_together_what_they_say_alone(name: str) -> None:
     ensemble, frame, elsewhere = heads(name), labelled(), slab()

@@ -251,6 +251,7 @@ def test_a_model_that_the_hub_does_not_give_says_what_to_do(
         FairchemSpec("uma-s-1p1", "oc20").build()
 
 
+@pytest.mark.slow
 def test_the_script_writes_a_file_and_says_how_good_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

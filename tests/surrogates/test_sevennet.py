@@ -155,7 +155,10 @@ def test_its_head_learns_a_label() -> None:
     assert surrogate.predict(atoms).energy == pytest.approx(0.0, abs=1e-4)
 
 
-@pytest.mark.parametrize(("model", "modal"), [("7net-mf-0", "PBE"), ("7net-0", None)])
+@pytest.mark.parametrize(
+    ("model", "modal"),
+    [("7net-mf-0", "PBE"), pytest.param("7net-0", None, marks=pytest.mark.slow)],
+)
 def test_the_last_layer_weighs_its_inputs(model: str, modal: str | None) -> None:
     surrogate, atoms = SevenNetSurrogate(model, modal), slab()
     free = np.ones((len(atoms), 3), dtype=bool)

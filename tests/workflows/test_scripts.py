@@ -32,7 +32,7 @@ def meeting_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "script",
     [
         pytest.param("01_relax_one.py", marks=pytest.mark.slow),
-        "02_compare_methods.py",
+        pytest.param("02_compare_methods.py", marks=pytest.mark.slow),
         pytest.param("04_adapt_a_surrogate.py", marks=pytest.mark.slow),
         pytest.param("05_compare_with_vasp_cg.py", marks=pytest.mark.slow),
         pytest.param("06_parent_in_its_own_process.py", marks=pytest.mark.slow),
