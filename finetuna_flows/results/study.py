@@ -51,6 +51,8 @@ def comparisons(
     ------
     StoreError
         If there is no relaxation by the reference, or none that a reference is known among.
+    ValueError
+        If it could be several; see `choose_reference`.
     """
     source = store.docs_store
     query: dict[str, Any] | None = {"output.tags": tag} if tag is not None else None
@@ -101,15 +103,16 @@ def choose_reference(names: Sequence[str]) -> str:
     Raises
     ------
     StoreError
-        If there is neither, or the same under several spellings; naming what there is.
+        If there is neither; naming what there is.
+    ValueError
+        If there is one under several spellings.
     """
     for usual in USUAL_REFERENCES:
         spelt = [name for name in names if "".join(filter(str.isalnum, name)).lower() == usual]
         if len(spelt) > 1:
-            raise StoreError(
+            raise ValueError(
                 f"{' and '.join(map(repr, spelt))} could all be the reference; name one with "
-                "`reference` (--reference)",
-                retryable=False,
+                "`reference` (--reference)"
             )
         if spelt:
             return spelt[0]

@@ -299,7 +299,7 @@ def test_a_geometry_is_read_from_what_is_stored(start: Atoms) -> None:
 
 
 def test_one_reference_in_several_spellings_is_to_be_named() -> None:
-    with pytest.raises(StoreError, match="'VASP CG' and 'VASP_CG' could all be the reference"):
+    with pytest.raises(ValueError, match="'VASP CG' and 'VASP_CG' could all be the reference"):
         choose_reference(["VASP CG", "VASP_CG", "fast"])
 
 
