@@ -57,7 +57,11 @@ def report(
         job_store = open_store(store)
         found = measured(job_store, reference, tag=tag, count=count)
         with Progress(
-            SpinnerColumn(), TextColumn("{task.completed} relaxations"), console=console
+            SpinnerColumn(),
+            TextColumn("{task.completed} relaxations"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         ) as progress:
             task = progress.add_task("relaxations", total=None)
             written = write_report(

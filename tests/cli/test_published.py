@@ -54,7 +54,7 @@ def test_import_compare_report(tmp_path: Path) -> None:
         assert float(row["success_percent"]) == pytest.approx(passing)
 
     reported = run(tmp_path, "report", "published.html")
-    assert reported.exit_code == 0, reported.stderr
+    assert (reported.exit_code, reported.stderr) == (0, "")
     assert "15 relaxations of 3 systems, against VASP_CG" in reported.stdout
     page = (tmp_path / "published.html").read_text()
     assert "random1979576" in page
