@@ -26,6 +26,10 @@ RULES = 1
 """Of judging; raised when one of them changes, so that what was judged before is judged anew."""
 OF_A_FAMILY = ("formula_pretty", "nsites")
 """Fields by which relaxations that may be of one system are found."""
+LOOKED_UP = ("uuid", "name", "reference_method", "energy_tolerance", "rules")
+"""Paths of the target that a builder finds its comparisons by."""
+REMEMBERED = ("family", "sources")
+"""Paths of the target that tell what a comparison was made from."""
 Family = tuple[object, ...]
 Source = tuple[str, str]
 """Uuid of a relaxation and when it was last changed."""
@@ -164,7 +168,7 @@ class ComparisonBuilder(Builder):
         return found
 
     def _comparisons(self) -> dict[str, _Built]:
-        wanted = ["uuid", "family", "sources"]
+        wanted = ["uuid", *REMEMBERED]
         return {
             entry["uuid"]: _Built(
                 tuple(entry["family"]), frozenset(tuple(each) for each in entry["sources"])

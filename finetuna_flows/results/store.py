@@ -72,6 +72,7 @@ TOLD = (
     "output.energy_per_atom",
     "output.fmax_threshold",
     "output.n_steps",
+    "output.query_reasons",
     "output.replayed_calls",
     "output.scf_cycles",
     "output.timings",

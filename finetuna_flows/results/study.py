@@ -11,7 +11,12 @@ from maggma.stores import MemoryStore, MongoStore, MongoURIStore
 
 from finetuna_flows.errors import StoreError
 from finetuna_flows.results.compare import ENERGY_TOLERANCE
-from finetuna_flows.results.comparison_builder import EVERYTHING, ComparisonBuilder
+from finetuna_flows.results.comparison_builder import (
+    EVERYTHING,
+    LOOKED_UP,
+    REMEMBERED,
+    ComparisonBuilder,
+)
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.sqlite.store import LocalStore
 
@@ -126,7 +131,7 @@ def choose_reference(names: Sequence[str]) -> str:
 def beside(source: Store) -> Store:
     """A store for comparisons in the database of the relaxations; in memory where there is none."""
     if isinstance(source, LocalStore):
-        return LocalStore(source.path, COLLECTION)
+        return LocalStore(source.path, COLLECTION, indexed=LOOKED_UP, carried=REMEMBERED)
     if isinstance(source, MongoStore) and not isinstance(source, MemoryStore):
         if isinstance(source, MongoURIStore):  # whose as_dict() forgets the address
             return MongoStore(source.database, COLLECTION, uri=source.uri, key="uuid")
