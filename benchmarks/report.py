@@ -20,12 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from jobflow import job
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.made_relaxations import LEARNER, METHODS, REFERENCE, Plan, comparisons, made
-from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.flows.keeping import keep
+from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.report.measured import measured, measured_by
 from finetuna_flows.results.report.write import stored_relaxations, write_report
 from finetuna_flows.results.store import local_job_store
@@ -54,12 +53,6 @@ CANVAS = "document.querySelector('canvas')?.dataset.drawn"
 PLOT = "document.querySelector('.plot')?.dataset.drawn"
 HERE = "document.body.dataset.page === '{route}'"
 MEMORY = "return performance.memory.usedJSHeapSize / 1e6"
-
-
-@job(data=list(DATA_KEYS), output_schema=RelaxationDoc)
-def kept(document: RelaxationDoc) -> RelaxationDoc:
-    """As a relaxation leaves it in the store."""
-    return document
 
 
 @dataclass
@@ -108,7 +101,7 @@ def read(folder: Path, number: int) -> None:
     store = local_job_store(folder / "store")
     store.connect()
     for doc in made(number, whole=True):
-        kept(doc).run(store=store)
+        keep(doc).run(store=store)
     begin = perf_counter()
     found = measured(store, REFERENCE)
     compared = perf_counter()

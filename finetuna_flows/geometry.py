@@ -49,6 +49,11 @@ def fmax(forces: Array, free: Mask) -> float:
     return float(np.linalg.norm(np.where(free, forces, 0.0), axis=1).max(initial=0.0))
 
 
+def rms(forces: Array, free: Mask) -> float:
+    """Root mean square of the free components, in the unit of `forces`; 0 where none is free."""
+    return float(np.sqrt(np.mean(forces[free] ** 2))) if free.any() else 0.0
+
+
 def displacements(start: Array, end: Array, atoms: Atoms) -> Array:
     """Way of each atom from `start` to its nearest image in `end`, in Å, shape (n, 3).
 

@@ -15,16 +15,14 @@ from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 from ase import Atoms
 from emmet.core.types.enums import TaskState
 from pymatgen.core.structure import Molecule, Structure
 
 from finetuna_flows.finetuning.recipe import AdaptReport
-from finetuna_flows.geometry import Mask, fmax, free_components
-from finetuna_flows.records import Relaxation, Step
+from finetuna_flows.records import Relaxation
 from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
-from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
+from finetuna_flows.results.course import ledger, timings, trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
@@ -208,83 +206,6 @@ def build_service_doc(
 
 def _with_host(folder: Path) -> str:
     return f"{gethostname()}:{folder}"
-
-
-def timings(steps: Sequence[Step]) -> Timings:
-    """Add the steps up; the parent's time of a replayed step was spent by an earlier run."""
-    parent = sum(step.parent_time for step in steps)
-    tuning = sum(step.tuning_time for step in steps)
-    prediction = sum(step.prediction_time for step in steps)
-    overhead = sum(_overhead(step) for step in steps)
-    return Timings(
-        parent=parent,
-        tuning=tuning,
-        prediction=prediction,
-        overhead=overhead,
-        total=parent + tuning + prediction + overhead,
-        replayed=sum(step.parent_time for step in steps if step.replayed),
-    )
-
-
-def _overhead(step: Step) -> float:
-    known = step.prediction_time + step.tuning_time
-    return max(0.0, step.wall_time - known - (0.0 if step.replayed else step.parent_time))
-
-
-def trajectory(relaxation: Relaxation) -> Trajectory:
-    """Every step, as lists."""
-    start, steps = relaxation.start, relaxation.steps
-    free = free_components(start)
-    predictions = [step.prediction for step in steps]
-    return Trajectory(
-        symbols=tuple(start.symbols),
-        cell=start.cell.tolist(),
-        pbc=start.pbc.tolist(),
-        free=free.tolist(),
-        positions=tuple(step.positions.tolist() for step in steps),
-        energies=tuple(float(step.energy) for step in steps),
-        forces=tuple(step.forces.tolist() for step in steps),
-        labelled=tuple(step.label is not None for step in steps),
-        fmax=tuple(fmax(step.forces, free) for step in steps),
-        predicted_energies=tuple(float(each.energy) if each else None for each in predictions),
-        predicted_fmax=tuple(fmax(each.forces, free) if each else None for each in predictions),
-        predicted_spread=tuple(
-            fmax(each.forces_std, free) if each and each.forces_std is not None else None
-            for each in predictions
-        ),
-    )
-
-
-def ledger(relaxation: Relaxation) -> tuple[LedgerEntry, ...]:
-    """Every parent call."""
-    free = free_components(relaxation.start)
-    return tuple(
-        LedgerEntry(
-            index=index,
-            step=step.index,
-            reasons=step.decision.reasons,
-            energy=label.energy,
-            free_energy=label.free_energy,
-            fmax=fmax(label.forces, free),
-            scf_cycles=label.scf_cycles,
-            wall_time=label.wall_time,
-            restarts=label.restarts,
-            replayed=step.replayed,
-            predicted_energy=step.prediction.energy if step.prediction else None,
-            predicted_fmax=fmax(step.prediction.forces, free) if step.prediction else None,
-            force_error=_force_error(step, free),
-            tuned_force_error=step.fit.force_rmse_after if step.fit else None,
-        )
-        for index, step in enumerate(relaxation.labelled)
-        if (label := step.label) is not None
-    )
-
-
-def _force_error(step: Step, free: Mask) -> float | None:
-    """Root mean square over the free components, eV/Å."""
-    if step.prediction is None or step.label is None or not free.any():
-        return None
-    return float(np.sqrt(np.mean((step.prediction.forces - step.label.forces)[free] ** 2)))
 
 
 def adsorbate_formula(atoms: Atoms) -> str | None:

@@ -17,10 +17,11 @@ import pandas as pd
 from jobflow.core.store import JobStore
 from pydantic import BaseModel
 
-from finetuna_flows.results.document_parts import BlobReference, LedgerEntry, Timings
+from finetuna_flows.results.document_parts import LedgerEntry, Timings
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.filters import Selection
 from finetuna_flows.results.find import RelaxationSummary, relaxation_fields
+from finetuna_flows.results.loaded import loaded_ledger
 
 UNITS = {
     "energy": "eV",
@@ -68,12 +69,7 @@ def ledger_dataframe(doc: RelaxationDoc) -> pd.DataFrame:
     ValueError
         If the ledger has not been loaded.
     """
-    if doc.ledger is None or isinstance(doc.ledger, BlobReference):
-        raise ValueError(
-            f"the ledger of {doc.uuid} is not loaded; look it up with "
-            "`relaxation_doc(store, uuid, load=True)`"
-        )
-    return _dataframe((entry.model_dump() for entry in doc.ledger), LedgerEntry)
+    return _dataframe((entry.model_dump() for entry in loaded_ledger(doc)), LedgerEntry)
 
 
 def _dataframe(

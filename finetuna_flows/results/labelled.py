@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from finetuna_flows.geometry import Array, moved
-from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
+from finetuna_flows.results.loaded import loaded_ledger, loaded_trajectory
 from finetuna_flows.results.portable import to_ase
 
 TOLD = (
@@ -45,16 +45,13 @@ def labelled_geometries(doc: RelaxationDoc) -> Iterator[Atoms]:
     Raises
     ------
     ValueError
-        If trajectory and ledger are not loaded.
+        If trajectory or ledger is not loaded.
     """
-    trajectory = doc.trajectory
-    if not isinstance(trajectory, Trajectory) or not isinstance(doc.ledger, tuple):
-        raise ValueError(
-            f"the trajectory or the ledger of {doc.uuid} is not loaded; look it up with "
-            "`relaxation_doc(store, uuid, load=True)`"
-        )
+    trajectory, ledger = loaded_trajectory(doc), loaded_ledger(doc)
+    if trajectory is None:
+        return
     start = to_ase(doc.initial_structure)
-    for entry in doc.ledger:
+    for entry in ledger:
         atoms = moved(start, np.array(trajectory.positions[entry.step]))
         forces = np.array(trajectory.forces[entry.step])
         labelled = _labelled(atoms, doc, entry.energy, forces, entry.free_energy)

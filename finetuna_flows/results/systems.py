@@ -9,9 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.geometry import Array
-
-SAME_START = 1e-3
-"""Å by which the given geometries of one system may differ."""
+from finetuna_flows.structures.fingerprint import SAME_START
 
 
 def same_start(first: Atoms, second: Atoms) -> bool:

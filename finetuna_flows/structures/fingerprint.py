@@ -10,6 +10,9 @@ from ase import Atoms
 
 from finetuna_flows.geometry import Array, free_components
 
+SAME_START = 1e-3
+"""Å by which the given geometries of one system may differ, by rounding in files."""
+
 
 def structure_identity(atoms: Atoms) -> dict[str, object]:
     """Everything a run depends on, as plain JSON: what a checkpoint is compared by.

@@ -7,20 +7,13 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from jobflow import job
 from typer.testing import CliRunner, Result
 
 from finetuna_flows.cli import app
-from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.flows.keeping import keep
 from finetuna_flows.results.store import local_job_store
 from tests.results.report_blocks import Blocks
 from tests.results.reports import few
-
-
-@job(data=list(DATA_KEYS), output_schema=RelaxationDoc)
-def kept(document: RelaxationDoc) -> RelaxationDoc:
-    """As a relaxation leaves it in the store."""
-    return document
 
 
 def run(folder: Path, *words: str) -> Result:
@@ -39,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = local_job_store(made / "st")
     store.connect()
     for doc in few()[0]:
-        kept(doc).run(store=store)
+        keep(doc).run(store=store)
     return made
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 from ase.io import write
-from jobflow import job
 from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from finetuna_flows.cli import app
 from finetuna_flows.cli.study_tables import print_tables
-from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
+from finetuna_flows.flows.keeping import keep
 from finetuna_flows.results.store import local_job_store
 from finetuna_flows.results.tables.render import Part, StudyTables
 from finetuna_flows.results.tables.study import study_of
@@ -31,12 +30,6 @@ CAMPAIGN = (
     {"VASP CG": Run(60), "BFGS": Run(45), "fast": Run(9, 0.5, away=2.0)},
     {"VASP CG": Run(80), "fast": Run(4)},
 )
-
-
-@job(data=list(DATA_KEYS), output_schema=RelaxationDoc)
-def kept(document: RelaxationDoc) -> RelaxationDoc:
-    """As a relaxation leaves it in the store."""
-    return document
 
 
 def run(folder: Path, *words: str) -> Result:
@@ -59,7 +52,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for method, each in runs.items():
             doc = relaxation(method, each, f"s{index}", index)
             tags = ("paper",) if index == 0 else ()
-            kept(doc.model_copy(update={"tags": tags})).run(store=store)
+            keep(doc.model_copy(update={"tags": tags})).run(store=store)
     store.close()  # type: ignore[no-untyped-call]  # maggma leaves it untyped
     return folder
 

@@ -28,7 +28,8 @@ from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.portable import geometry_of
 from finetuna_flows.results.store import local_job_store
 from finetuna_flows.results.study import beside, build, choose_reference, comparisons
-from finetuna_flows.results.systems import SAME_START, group_by_start
+from finetuna_flows.results.systems import group_by_start
+from finetuna_flows.structures.fingerprint import SAME_START
 from tests.results.made import asking_seldom, by_bfgs, slab, water
 
 

@@ -97,7 +97,7 @@ def test_labels_are_those_of_the_ledger(store: JobStore) -> None:
     assert steps == [i for i, asked in enumerate(doc.trajectory.labelled) if asked]
     assert next(labelled_geometries(doc)).calc.results.keys() == {"energy", "forces", "free_energy"}
     (bare,) = relaxation_docs(store, name="fast")
-    with pytest.raises(ValueError, match=r"the trajectory or the ledger of .* is not loaded"):
+    with pytest.raises(ValueError, match=r"the trajectory of .* is not loaded"):
         next(labelled_geometries(bare))
 
 

@@ -7,23 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobflow import JobStore, job
+from jobflow import JobStore
 
 from finetuna_flows.errors import StoreError
+from finetuna_flows.flows.keeping import keep
 from finetuna_flows.results.document_parts import Trajectory
-from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 from finetuna_flows.results.report.measured import NOTHING, measured
 from finetuna_flows.results.report.write import stored_relaxations, write_report
 from finetuna_flows.results.store import local_job_store
 from finetuna_flows.results.tables.counting import Count
 from tests.results.report_blocks import Blocks
 from tests.results.reports import CALLS, few
-
-
-@job(data=list(DATA_KEYS), output_schema=RelaxationDoc)
-def kept(document: RelaxationDoc) -> RelaxationDoc:
-    """As a relaxation leaves it in the store."""
-    return document
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStore]:
     docs, _ = few()
     for doc in docs:
         tags = (*doc.tags, "first") if doc in docs[:2] else doc.tags
-        kept(doc.model_copy(update={"tags": tags})).run(store=made)
+        keep(doc.model_copy(update={"tags": tags})).run(store=made)
     yield made
     made.close()  # type: ignore[no-untyped-call]  # maggma leaves it untyped
 
@@ -73,7 +67,7 @@ def test_a_tag_narrows_both_down(store: JobStore, tmp_path: Path) -> None:
 def test_where_no_reference_is_known_nothing_is_compared(tmp_path: Path) -> None:
     bare = local_job_store(tmp_path / "store")
     bare.connect()
-    kept(few()[0][1]).run(store=bare)
+    keep(few()[0][1]).run(store=bare)
     assert measured(bare, None) is NOTHING
     assert measured(bare, "fast").study is not None
     with pytest.raises(StoreError, match="'VASP CG'; there are fast"):
@@ -86,7 +80,7 @@ def test_a_damaged_document_is_left_out_with_a_word(
     bare = local_job_store(tmp_path / "store")
     bare.connect()
     for doc in few()[0][:2]:
-        kept(doc).run(store=bare)
+        keep(doc).run(store=bare)
     entry = next(bare.docs_store.query({"output.name": "fast"}))
     del entry["output"]["timings"]
     bare.docs_store.update(entry)

@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.errors import FinetunaError, ParentError
-from finetuna_flows.geometry import Array, free_components
+from finetuna_flows.geometry import Array, free_components, rms
 from finetuna_flows.reasons import QueryReason
 from finetuna_flows.records import Decision, FitReport, Label, Prediction
 from finetuna_flows.relaxation.recorded.record import Record
@@ -99,14 +99,10 @@ def _fit(row: _Row, before: Array, truth: Array, atoms: Atoms) -> FitReport | No
     return FitReport(
         tuner=TUNER,
         n_frames=1,
-        force_rmse_before=_rmse(before - truth, free),
-        force_rmse_after=_rmse(after - truth, free),
+        force_rmse_before=rms(before - truth, free),
+        force_rmse_after=rms(after - truth, free),
         wall_time=row.number("training_time") or 0.0,
     )
-
-
-def _rmse(errors: Array, free: Any) -> float:
-    return float(np.sqrt(np.mean(errors[free] ** 2))) if free.any() else 0.0
 
 
 @dataclass

@@ -16,11 +16,10 @@ from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_conte
 from finetuna_flows.relaxation.vasp.join import SAME_CELL
 from finetuna_flows.relaxation.vasp.match import Indices, Started, matched
 from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.structures.fingerprint import SAME_START
 
 logger = logging.getLogger(__name__)
 
-SAME_PLACE = 1e-3
-"""Å by which a structure may differ from the first geometry of a relaxation that started there."""
 LABELS = ("system", "sid")
 """Keys of a structure's info that say what it is called."""
 
@@ -105,7 +104,7 @@ def _order(first: Started, structure: Atoms) -> Indices | None:
         start, order = matched(unconstrained, structure)
     except StructureError:
         return None
-    near = largest_displacement(structure.positions, start.positions, structure) <= SAME_PLACE
+    near = largest_displacement(structure.positions, start.positions, structure) <= SAME_START
     return order if near else None
 
 

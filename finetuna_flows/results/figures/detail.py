@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from finetuna_flows.geometry import Array
 from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.results.figures.loaded import endpoint, loaded_trajectory
 from finetuna_flows.results.figures.scale import numbers, shift_of
 from finetuna_flows.results.figures.style import (
     GREY,
@@ -23,6 +22,7 @@ from finetuna_flows.results.figures.style import (
     drawing,
     plain,
 )
+from finetuna_flows.results.figures.trajectory import drawn_trajectory, endpoint
 
 
 def detail_figure(doc: RelaxationDoc, *, palette: Mapping[str, Look] | None = None) -> Figure:
@@ -46,7 +46,7 @@ def detail_figure(doc: RelaxationDoc, *, palette: Mapping[str, Look] | None = No
     ValueError
         If the trajectory is not loaded.
     """
-    trajectory = loaded_trajectory(doc)
+    trajectory = drawn_trajectory(doc)
     if not any(trajectory.labelled):
         raise NothingToDrawError(f"the parent never labelled a geometry of {doc.uuid}")
     look = completed(palette, [doc.name])[doc.name]

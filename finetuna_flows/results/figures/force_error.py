@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from finetuna_flows.geometry import Array
 from finetuna_flows.results.document_parts import LedgerEntry
 from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.results.figures.loaded import loaded_ledger
 from finetuna_flows.results.figures.style import (
     DOUBLE,
     GREY,
@@ -27,6 +26,7 @@ from finetuna_flows.results.figures.style import (
     plain,
     wrapped,
 )
+from finetuna_flows.results.loaded import loaded_ledger
 
 MIN_COUNT = 3
 """Relaxations; of fewer there are no quartiles."""

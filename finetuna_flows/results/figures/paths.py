@@ -21,7 +21,6 @@ from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.figures.components import principal_components
 from finetuna_flows.results.figures.descriptor import B2
-from finetuna_flows.results.figures.loaded import endpoint, loaded_trajectory
 from finetuna_flows.results.figures.style import (
     GREY,
     SINGLE,
@@ -32,6 +31,7 @@ from finetuna_flows.results.figures.style import (
     drawing,
     plain,
 )
+from finetuna_flows.results.figures.trajectory import drawn_trajectory, endpoint
 
 
 def paths_figure(
@@ -61,7 +61,7 @@ def paths_figure(
     ValueError
         If the relaxations are of different atoms, or a trajectory is not loaded.
     """
-    trajectories = [loaded_trajectory(doc) for doc in docs]
+    trajectories = [drawn_trajectory(doc) for doc in docs]
     _check_same_atoms(trajectories)
     found = principal_components(_vectors(trajectories, descriptor or B2()))
     palette = completed(palette, [doc.name for doc in docs])
