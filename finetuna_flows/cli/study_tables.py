@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from finetuna_flows.results.tables.layout import TextTable
+from finetuna_flows.results.tables.layout import TextTable, said_once
 
 GAP = 2
 """Blanks beside the cells of a column."""
 
 
 def print_tables(console: Console, tables: Iterable[TextTable]) -> None:
-    """Print each with its title and its notes."""
-    for table in tables:
+    """Print each with its title, and below it the notes that have not been said yet."""
+    for table in said_once(tables):
         console.print(Text(table.title, style="bold"))
         for block in _blocks(table, console.width):
             console.print(block)

@@ -14,7 +14,7 @@ from finetuna_flows.results.documents import ComparisonDoc
 from finetuna_flows.results.tables.bootstrap import Difference
 from finetuna_flows.results.tables.counting import Count
 from finetuna_flows.results.tables.latex import escaped, to_latex
-from finetuna_flows.results.tables.layout import Column, TextTable, named
+from finetuna_flows.results.tables.layout import Column, TextTable, named, said_once
 from finetuna_flows.results.tables.markdown import to_markdown
 from finetuna_flows.results.tables.numbers import (
     amount,
@@ -209,3 +209,12 @@ def test_numbers_have_the_digits_that_are_known(said: str, expected: str) -> Non
 def test_a_table_refuses_rows_of_another_length() -> None:
     with pytest.raises(ValueError, match="a row has 1 cells but there are 2"):
         TextTable("x", "x", (Column("a"), Column("b")), (("1",),), ())
+
+
+def test_what_was_said_is_not_said_again_below(three: list[ComparisonDoc]) -> None:
+    tables = StudyTables(study_of(three), (Part.METHODS, Part.PAIRS, Part.SYSTEMS))
+    every = {note for table in tables.texts for note in table.notes}
+    told = [note for table in said_once(tables.texts) for note in table.notes]
+    assert sorted(told) == sorted(every)
+    assert tables.markdown.count("Every label counts") == 1
+    assert tables.latex.count("Every label counts") == len(tables.texts)  # each stands alone

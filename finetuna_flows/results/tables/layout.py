@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 BREAK = re.compile(r"\s*[^\S ]\s*")
@@ -43,6 +43,14 @@ class TextTable:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells but there are {len(self.columns)}")
+
+
+def said_once(tables: Iterable[TextTable]) -> Iterator[TextTable]:
+    """Tables that are read one below the other: each note stands below the first that it is of."""
+    said: set[str] = set()
+    for table in tables:
+        yield replace(table, notes=tuple(note for note in table.notes if note not in said))
+        said.update(table.notes)
 
 
 def on_one_line(text: str) -> str:

@@ -16,7 +16,8 @@ def to_markdown(table: TextTable) -> str:
     rule = ["---" if column.is_text else "---:" for column in table.columns]
     lines = [f"**{_escaped(table.title)}**", "", _line(head), _line(rule)]
     lines += [_line([_escaped(cell) for cell in row]) for row in table.rows]
-    lines += ["", " ".join(_escaped(note) for note in table.notes)]
+    if table.notes:
+        lines += ["", " ".join(_escaped(note) for note in table.notes)]
     return "\n".join(lines) + "\n"
 
 

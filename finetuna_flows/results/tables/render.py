@@ -18,7 +18,7 @@ from finetuna_flows.results.tables.captions import (
     words_of_pairs,
 )
 from finetuna_flows.results.tables.latex import to_latex
-from finetuna_flows.results.tables.layout import TextTable
+from finetuna_flows.results.tables.layout import TextTable, said_once
 from finetuna_flows.results.tables.markdown import to_markdown
 from finetuna_flows.results.tables.method_tables import method_tables
 from finetuna_flows.results.tables.methods import MethodSummary, summarize
@@ -98,7 +98,7 @@ class StudyTables:
     @property
     def markdown(self) -> str:
         """For a README or a web page."""
-        return "\n".join(to_markdown(each) for each in self.texts)
+        return "\n".join(to_markdown(each) for each in said_once(self.texts))
 
     @property
     def latex(self) -> str:
