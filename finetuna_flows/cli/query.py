@@ -12,7 +12,7 @@ from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import open_store
 from finetuna_flows.cli.exits import told_apart
 from finetuna_flows.cli.filters import Limit, Skip, Sort, filtered
-from finetuna_flows.cli.tables import ledger_table, printer, relaxation_table, summary_table
+from finetuna_flows.cli.tables import facts, ledger_table, printer, summary_table
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.filters import NEWEST_FIRST, Filters
 from finetuna_flows.results.find import (
@@ -20,21 +20,6 @@ from finetuna_flows.results.find import (
     relaxation_doc,
     relaxation_summaries,
 )
-
-SAID = (
-    "uuid",
-    "name",
-    "method",
-    "system",
-    "adsorbate",
-    "tags",
-    "level_of_theory",
-    "parent_mode",
-    "stop_sentence",
-    "integrity_sentence",
-    "dir_name",
-)
-"""Fields that `show` prints in words, where there is something to print."""
 
 
 @filtered
@@ -86,11 +71,7 @@ def show(
 
 
 def _show(doc: RelaxationDoc, console: Console) -> None:
-    console.print(relaxation_table([doc]))
-    for name in SAID:
-        value = getattr(doc, name)
-        if value:
-            words = ", ".join(value) if isinstance(value, tuple) else value
-            title = "directory" if name == "dir_name" else name.replace("_", " ")
+    for title, words in facts(doc):
+        if words:
             console.print(f"{title}: {words}", markup=False, highlight=False, soft_wrap=True)
     console.print(ledger_table(doc))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from rich.console import Console
@@ -45,6 +45,29 @@ def relaxation_table(docs: list[RelaxationDoc]) -> Table:
             doc.integrity,
         )
     return table
+
+
+def facts(doc: RelaxationDoc) -> Iterator[tuple[str, str]]:
+    """What is to be said of one relaxation, a line each; empty words where there is nothing."""
+    replayed = f", {doc.replayed_calls} of them replayed" if doc.replayed_calls else ""
+    yield "uuid", doc.uuid
+    yield "name", doc.name
+    yield "method", doc.method
+    yield "system", doc.system or ""
+    yield "structure", doc.composition.formula if doc.composition else ""
+    yield "adsorbate", doc.adsorbate or ""
+    yield "converged", f"{'yes' if doc.converged else 'no'}, {doc.stop_sentence}"
+    yield "adsorbate at the end", doc.integrity_sentence
+    yield "energy", f"{number(doc.energy, '.4f')} eV"
+    yield "fmax", f"{number(doc.fmax, '.4f')} eV/Å, to reach {doc.fmax_threshold:g}"
+    yield "parent calls", f"{doc.parent_calls}{replayed}, in {doc.n_steps} steps"
+    yield "SCF cycles", number(doc.scf_cycles, "d")
+    yield "wall time", f"{number(doc.timings.total or None, '.1f')} s"
+    yield "level of theory", doc.level_of_theory
+    yield "parent mode", doc.parent_mode or ""
+    yield "tags", ", ".join(doc.tags)
+    yield "directory", doc.dir_name or ""
+    yield "damaged", "; ".join(doc.damaged)
 
 
 def comparison_table(doc: ComparisonDoc) -> Table:

@@ -111,9 +111,20 @@ def test_show_takes_several(stored: Path) -> None:
     assert shown.exit_code == 0, shown.stderr
     for words in (*uuids, "system: random1", "adsorbate: O", "tags: paper, day 1"):
         assert words in shown.stdout
+    assert "converged: yes, the parent's own forces are below the threshold" in shown.stdout
     docs = [json.loads(line) for line in run(stored, "show", "--json", *uuids).stdout.splitlines()]
     assert [doc["uuid"] for doc in docs] == uuids
     assert all(doc["trajectory"]["positions"] for doc in docs)
+
+
+def test_show_cuts_nothing_on_a_narrow_terminal(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    (doc,) = map(json.loads, run(stored, "list", "--name", "fast", "--json").stdout.splitlines())
+    shown = run(stored, "show", doc["uuid"]).stdout
+    assert f"energy: {doc['energy']:.4f} eV" in shown
+    assert f"parent calls: {doc['parent_calls']}" in shown
 
 
 def test_export_writes_what_list_finds(stored: Path, tmp_path: Path) -> None:
