@@ -19,9 +19,9 @@ from finetuna_flows.results.figures.descriptor import B2
 from finetuna_flows.results.figures.detail import detail_figure
 from finetuna_flows.results.figures.force_error import force_error_figure
 from finetuna_flows.results.figures.paths import paths_figure
-from finetuna_flows.results.figures.scale import Shift, shift_of
 from finetuna_flows.results.figures.style import NothingToDrawError, looks
 from finetuna_flows.results.figures.trajectory import endpoint
+from finetuna_flows.results.scale import Shift, shift_of
 from tests.results.made import asking_seldom, by_bfgs, never_answered, slab, water
 
 ELSEWHERE = BlobReference(blob_uuid="1", store="data")

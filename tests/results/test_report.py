@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ase.geometry import find_mic
 from pymatgen.core.structure import Structure
 
 from finetuna_flows.results.document_parts import Trajectory
+from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.portable import to_ase
 from finetuna_flows.results.report.details import details
 from finetuna_flows.results.report.gathered import OLDER
@@ -111,6 +113,38 @@ def test_curves_and_calls_are_the_documents(blocks: Blocks) -> None:
         [entry.force_error for entry in doc.ledger],
         rel=5e-3,  # three digits
     )
+
+
+def test_energies_of_another_scale_come_with_their_shift() -> None:
+    doc = few()[0][1]
+    course = doc.trajectory
+    assert isinstance(course, Trajectory)
+    assert curve_of(doc)["shift"] is None  # 0.1 eV off is an error, not a scale
+    away = {
+        "energies": tuple(
+            energy if labelled else energy + 400.0
+            for energy, labelled in zip(course.energies, course.labelled, strict=True)
+        ),
+        "predicted_energies": tuple(
+            None if energy is None else energy + 400.0 for energy in course.predicted_energies
+        ),
+    }
+    curve = curve_of(doc.model_copy(update={"trajectory": course.model_copy(update=away)}))
+    shift = curve["shift"]
+    assert shift["before"] == shift["after"] == pytest.approx(-400.1, abs=1e-5)
+    assert shift["first"] == course.labelled.index(True)
+    assert "shifted by −400.10 eV" in shift["said"]
+    drawn = [
+        energy if labelled else energy + shift["after"]
+        for energy, labelled in zip(curve["energy"], curve["labelled"], strict=True)
+    ]
+    assert np.ptp(drawn) < 10.0
+
+
+def curve_of(doc: RelaxationDoc) -> dict[str, Any]:
+    curve = details(doc)["curve"]
+    assert isinstance(curve, dict)
+    return curve
 
 
 def test_ends_are_the_nearest_image_of_the_start() -> None:

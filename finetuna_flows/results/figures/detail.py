@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from finetuna_flows.geometry import Array
 from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.results.figures.scale import numbers, shift_of
 from finetuna_flows.results.figures.style import (
     GREY,
     SINGLE,
@@ -23,6 +22,7 @@ from finetuna_flows.results.figures.style import (
     plain,
 )
 from finetuna_flows.results.figures.trajectory import drawn_trajectory, endpoint
+from finetuna_flows.results.scale import numbers, shift_of
 
 
 def detail_figure(doc: RelaxationDoc, *, palette: Mapping[str, Look] | None = None) -> Figure:

@@ -117,11 +117,6 @@ def plain(name: str) -> str:
     return f" {said}" if said.startswith("_") else said
 
 
-def signed(value: float) -> str:
-    """Two decimals with a sign, minus as printers set it."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
 @contextmanager
 def drawing() -> Iterator[None]:
     """Use the settings of these figures inside; the caller's come back afterwards."""

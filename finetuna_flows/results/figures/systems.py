@@ -25,10 +25,10 @@ from finetuna_flows.results.figures.style import (
     completed,
     drawing,
     plain,
-    signed,
 )
 from finetuna_flows.results.figures.subject import study_to_draw
 from finetuna_flows.results.tables.counting import Count
+from finetuna_flows.results.tables.numbers import signed
 from finetuna_flows.results.tables.study import Study
 
 ENERGY_RANGE = 5.0
@@ -231,7 +231,7 @@ def _outliers(
     from_the_edge = outliers[::-1] if edge > 0 else outliers
     for line, (_, value, look) in enumerate(from_the_edge):
         axes.annotate(
-            signed(value),
+            signed(value, 2),
             (place, edge),
             xytext=(0, outwards * (12 + LINE * line)),
             textcoords="offset points",

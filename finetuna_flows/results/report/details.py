@@ -19,8 +19,10 @@ from finetuna_flows.results.report.rounding import (
     LENGTH,
     TIME,
     all_rounded,
+    rounded,
     significant,
 )
+from finetuna_flows.results.scale import shift_of
 from finetuna_flows.structures.prepare import tagged_adsorbate
 
 
@@ -65,6 +67,23 @@ def _curve(trajectory: Trajectory) -> Mapping[str, object]:
         "energy": all_rounded(trajectory.energies, ENERGY),
         "fmax": all_rounded(trajectory.fmax, FORCE),
         "labelled": [int(each) for each in trajectory.labelled],
+        "shift": _shift(trajectory),
+    }
+
+
+def _shift(trajectory: Trajectory) -> Mapping[str, object] | None:
+    """What is added to predicted energies to draw them; None where they are on the parent's scale.
+
+    ``before`` holds up to the first label, whose step is ``first``, and ``after`` from there on.
+    """
+    shift = shift_of(trajectory) if any(trajectory.labelled) else None
+    if shift is None or not (shift.before or shift.after):
+        return None
+    return {
+        "before": rounded(shift.before, ENERGY),
+        "after": rounded(shift.after, ENERGY),
+        "first": trajectory.labelled.index(True),
+        "said": " ".join(shift.sentence.split()),
     }
 
 

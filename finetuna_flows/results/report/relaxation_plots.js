@@ -7,7 +7,8 @@ function curves(row, { curve, calls, facts }, signal) {
       title: "Energy and forces along the relaxation",
       sentence:
         "Lines: what the optimizer was told at each step; dots: steps at which the parent was " +
-        "asked; open marks: what the surrogate had predicted there.",
+        "asked; open marks: what the surrogate had predicted there." +
+        (curve.shift ? ` Energies: ${curve.shift.said}.` : ""),
       height: 500,
       signal,
       draw: () => drawCurves(row, curve, calls, facts),
@@ -33,8 +34,12 @@ function drawCurves(row, curve, calls, facts) {
   const steps = curve.energy.map((_, step) => step);
   const asked = steps.filter((step) => curve.labelled[step]);
   const end = row.energy ?? curve.energy.at(-1);
-  const energy = curve.energy.map((value) => (value === null ? null : value - end));
-  // A surrogate's energy before the first label may have another zero: it must not set the scale.
+  // A surrogate's energies may have another zero than the parent's.
+  const shifted = (value, step) =>
+    value === null ? null : value - end + shiftAt(curve.shift, step);
+  const energy = curve.energy.map((value, step) =>
+    curve.labelled[step] ? value - end : shifted(value, step),
+  );
   const known = energy.filter((value) => value !== null);
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const margin = 0.08 * (high - low || 0.01);
@@ -84,7 +89,7 @@ function drawCurves(row, curve, calls, facts) {
   if (calls?.predictedFmax.some((value) => value !== null)) {
     data.push(
       open(
-        calls.predictedEnergy.map((value) => (value === null ? null : value - end)),
+        calls.predictedEnergy.map((value, index) => shifted(value, calls.step[index])),
         "y",
         "eV",
       ),
@@ -113,6 +118,11 @@ function drawCurves(row, curve, calls, facts) {
       shapes: [threshold],
     },
   };
+}
+
+function shiftAt(shift, step) {
+  if (!shift) return 0;
+  return step <= shift.first ? shift.before : shift.after;
 }
 
 function drawErrors(calls) {

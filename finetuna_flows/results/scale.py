@@ -9,7 +9,7 @@ import numpy as np
 
 from finetuna_flows.geometry import Array
 from finetuna_flows.results.document_parts import Trajectory
-from finetuna_flows.results.figures.style import signed
+from finetuna_flows.results.tables.numbers import signed
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,15 @@ class Shift:
     def sentence(self) -> str:
         """For a legend."""
         if self.before == self.after:
-            said = f",\nshifted by {signed(self.before)} eV" if self.before else ""
+            said = f",\nshifted by {signed(self.before, 2)} eV" if self.before else ""
             return (
                 f"surrogate's prediction{said}{' to meet the first label' if self.joined else ''}"
             )
         sides = {"up to": self.before, "after": self.after}
         said = " and ".join(
-            f"{signed(value)} eV {side} the first label" for side, value in sides.items() if value
+            f"{signed(value, 2)} eV {side} the first label"
+            for side, value in sides.items()
+            if value
         )
         return f"surrogate's prediction,\nshifted by {said}"
 
