@@ -20,7 +20,8 @@ from tests.remote import START, RemoteProject
 from tests.vasp import COMMAND
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-SHELL = sorted((WORKFLOWS / "slurm").iterdir())
+FINDINGS = sorted((WORKFLOWS.parent / "findings").glob("*.sh"))
+SHELL = [*sorted((WORKFLOWS / "slurm").iterdir()), *FINDINGS]
 
 
 @pytest.fixture
@@ -109,6 +110,16 @@ def test_shellcheck_has_no_complaint(file: Path) -> None:
         pytest.skip("shellcheck is not installed")
     done = subprocess.run([shellcheck, file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("file", FINDINGS, ids=lambda file: file.name)
+def test_a_finding_stands_alone(file: Path) -> None:
+    """It works in a folder that it removes, on pinned packages, and without ours."""
+    text = file.read_text()
+    assert "mktemp -d" in text
+    assert "trap " in text
+    assert re.search(r"pip install\b.*==", text.replace("\\\n", " "))
+    assert "finetuna_flows" not in text
 
 
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
