@@ -14,6 +14,7 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Label
 from finetuna_flows.vasp.level import ENGINE, vasp_level
+from finetuna_flows.vasp.motion import Motion, motion_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,17 @@ NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM")
 """Tags with free or long values that say nothing of the level of theory."""
 
 
+NO_WAY_DOWN = "ZBRENT: fatal"
+"""How VASP says, in its output or in OUTCAR, that the line search of its optimizer failed;
+custodian knows it by the same words."""
+
+
 @dataclass(frozen=True)
 class VaspSettings:
     """What VASP was told, as far as it matters to what its relaxation is worth."""
 
-    ibrion: int
+    motion: Motion
+    """What it did with the atoms."""
     nsw: int
     ediffg: float
     """eV/Å where negative, eV where positive."""
@@ -62,6 +69,14 @@ class FinishedRun:
     """The complete ones."""
     constraints_known: bool
     """Whether the files say which atoms are fixed; OUTCAR does not."""
+    whole: bool = True
+    """Whether its files end where VASP ends them, and not in the middle of a step."""
+    gave_up: bool = False
+    """Whether VASP or custodian wrote that the optimizer found no way down."""
+    left: Array | None = None
+    """Positions in Å that its CONTCAR has, shape (n, 3); None where there is none."""
+    learned: int = 0
+    """Steps of a machine-learned force field, which are none of DFT and not among `steps`."""
     started: tuple[int, ...] = ()
     """Year, month, day, hour, minute, second; empty where it is not known."""
 
@@ -72,7 +87,7 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
     Parameters
     ----------
     tags
-        With the values that VASP worked with, defaults included.
+        All that were given, with the values that VASP worked with, defaults included.
     level
         Level of theory in words.
     source
@@ -86,7 +101,7 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
     words = {name: str(value).strip() for name, value in tags.items()}
     try:
         return VaspSettings(
-            ibrion=int(words["IBRION"]),
+            motion=motion_of(words),
             nsw=int(words["NSW"]),
             ediffg=float(words["EDIFFG"]),
             nelm=int(words["NELM"]),
