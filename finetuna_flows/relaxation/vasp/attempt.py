@@ -18,8 +18,9 @@ from finetuna_flows.vasp.motion import Motion, motion_of
 
 logger = logging.getLogger(__name__)
 
-NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM")
-"""Tags with free or long values that say nothing of the level of theory."""
+NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM", "SHA256")
+"""Tags with free or long values that say nothing of the level of theory. The last VASP 6 prints of
+POTCARs in the form of a tag."""
 
 
 NO_WAY_DOWN = "ZBRENT: fatal"
@@ -69,6 +70,9 @@ class FinishedRun:
     """The complete ones."""
     constraints_known: bool
     """Whether the files say which atoms are fixed; OUTCAR does not."""
+    levels: frozenset[str] = frozenset()
+    """Other words for the same level of theory: OUTCAR does not always tell the grid of k-points,
+    only their number."""
     whole: bool = True
     """Whether its files end where VASP ends them, and not in the middle of a step."""
     gave_up: bool = False
@@ -114,11 +118,19 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
         raise ParentError(f"{source} has a tag that is no number: {exc}") from exc
 
 
+def share_level(one: FinishedRun, other: FinishedRun) -> bool:
+    """Whether two runs are at one level of theory, as far as each tells it."""
+    mine, theirs = ({run.settings.level} | run.levels for run in (one, other))
+    return not mine.isdisjoint(theirs)
+
+
 def level_of(
     incar: Mapping[str, object],
     kpoints: Kpoints | None,
     potcars: Iterable[str],
     engine: str = ENGINE,
+    *,
+    worked_with: Mapping[str, object] | None = None,
 ) -> str:
     """Level of theory in the words of `vasp_level`, from tags whose values may be VASP's words.
 
@@ -132,8 +144,15 @@ def level_of(
         Titles.
     engine
         What the program calls itself.
+    worked_with
+        Values that VASP worked with; they tell the cutoff where the INCAR leaves it to the
+        POTCARs. A stand-in has one of its own there.
     """
     given = {key: value for key, value in incar.items() if key not in NOT_OF_THE_LEVEL}
+    used = worked_with or {}
+    cutoff = given.pop("ENMAX", None) or used.get("ENMAX") or used.get("ENCUT")
+    if "ENCUT" not in given and cutoff and engine == ENGINE:
+        given["ENCUT"] = str(cutoff)
     return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars, engine)
 
 

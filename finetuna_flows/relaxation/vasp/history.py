@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from finetuna_flows.geometry import Array, displacements
-from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep, share_level
+from finetuna_flows.vasp.level_difference import level_difference
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,9 @@ def _gap(one: FinishedRun, other: FinishedRun) -> str:
         return f"its atoms are {one.start.symbols} and {other.start.symbols}"
     if np.abs(one.start.cell[:] - other.start.cell[:]).max() > SAME_CELL:
         return "its cell is another one"
-    if one.settings.level != other.settings.level:
-        return "it is at another level of theory"
+    if not share_level(one, other):
+        how = level_difference(one.settings.level, other.settings.level)
+        return f"their levels of theory differ {how}"
     if one.started and other.started and one.started >= other.started:
         return "it did not begin earlier"
     far = min(_distance(end, other) for end in (end_of(one), one.left) if end is not None)

@@ -15,7 +15,7 @@ from finetuna_flows.geometry import fmax as largest_force
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, Relaxation, Step
 from finetuna_flows.relaxation.run import check_threshold
-from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep, share_level
 from finetuna_flows.relaxation.vasp.history import SAME_CELL
 from finetuna_flows.relaxation.vasp.match import Indices, matched
 from finetuna_flows.structures.connectivity import integrity
@@ -63,7 +63,7 @@ def join_runs(
     start, order = matched(kept[0], like)
     last = kept[-1]
     for run in kept:
-        if run.settings.level != last.settings.level:
+        if not share_level(run, last):
             logger.warning(
                 "%s is at another level (%s) than the last (%s); its steps count",
                 run.source,

@@ -197,9 +197,14 @@ def _merged(xml: FinishedRun, outcar: FinishedRun) -> FinishedRun:
         replace(one, label=replace(one.label, wall_time=other.label.wall_time))
         for one, other in pairs
     ]
-    if len(outcar.steps) <= len(xml.steps):
-        return replace(xml, steps=(*timed, *xml.steps[len(pairs) :]))
-    return replace(xml, steps=(*timed, *outcar.steps[len(pairs) :]))
+    longer = xml if len(outcar.steps) <= len(xml.steps) else outcar
+    return replace(
+        xml,
+        steps=(*timed, *longer.steps[len(pairs) :]),
+        levels=xml.levels | outcar.levels,
+        whole=xml.whole or outcar.whole,
+        gave_up=outcar.gave_up,
+    )
 
 
 def _constrained(run: FinishedRun, files: VaspFiles) -> FinishedRun:

@@ -88,7 +88,11 @@ def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) ->
         titles = [row[4].text or "" for row in _rows(head["atominfo"], "atomtypes")]
         program = _values(head["generator"])
         engine = engine_in(program.get("subversion", ""))
-        level = level_of(_values(head["incar"]), _k_points(head["kpoints"]), titles, engine)
+        given, used = _values(head["incar"]), _values(head["parameters"])
+        level, by_number = (
+            level_of(given, k_points, titles, engine, worked_with=used)
+            for k_points in (_k_points(head["kpoints"]), _listed(head["kpoints"]))
+        )
         symbols = [(row[0].text or "").strip() for row in _rows(head["atominfo"], "atoms")]
         cell, positions = read_geometry(head["initialpos"])
         start = Atoms(
@@ -100,12 +104,11 @@ def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) ->
             start.set_constraint(constraints_from(free_along_axes(cell, free)))
         return FinishedRun(
             source=source,
-            settings=settings_of(
-                {**_values(head["incar"]), **_values(head["parameters"])}, level, source
-            ),
+            settings=settings_of({**given, **used}, level, source),
             start=start,
             steps=tuple(steps),
             constraints_known=True,
+            levels=frozenset({by_number}),
             started=moment(f"{program.get('date', '')} {program.get('time', '')}"),
         )
     except (KeyError, IndexError, AttributeError, ValueError) as exc:
@@ -137,13 +140,17 @@ def _k_points(element: Element) -> Kpoints:
     generation = element.find("generation")
     divisions = element.find("generation/v[@name='divisions']")
     if generation is None or divisions is None:
-        return list_of(len(element.findall("varray[@name='kpointlist']/v")))
+        return _listed(element)
     shift = element.find("generation/v[@name='usershift']")
     return grid_of(
         generation.get("param", ""),
         list(map(int, _text(divisions).split())),
         (0.0, 0.0, 0.0) if shift is None else list(map(float, _text(shift).split())),
     )
+
+
+def _listed(element: Element) -> Kpoints:
+    return list_of(len(element.findall("varray[@name='kpointlist']/v")))
 
 
 def _text(element: Element) -> str:
