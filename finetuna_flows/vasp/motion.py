@@ -79,6 +79,8 @@ class Motion:
     """Name of the relaxation; empty where it is none."""
     obstacles: Mapping[str, str]
     """Why it is none: what each tag that contradicts a relaxation makes of it."""
+    evidence: str = ""
+    """The tags that tell the method, where IBRION alone does not."""
 
     @property
     def refusal(self) -> str:
@@ -88,8 +90,8 @@ class Motion:
             known = ", ".join(f"{key} ({name})" for key, name in sorted(RELAXATIONS.items()))
             return f"has {said} but a relaxation has one of {known}"
         names = [tag.split()[0] for tag in self.obstacles]
-        ways = dict.fromkeys(INSTEAD.get(name, f"leave {name} out") for name in names)
-        return f"has {said} but is to be a relaxation by DFT alone; {', and '.join(ways)}"
+        ways = dict.fromkeys(INSTEAD.get(name, f"relax without {name}") for name in names)
+        return f"has {said}, which no relaxation by DFT has; {', and '.join(ways)}"
 
 
 def motion_of(tags: Mapping[str, object]) -> Motion:
@@ -113,10 +115,10 @@ def motion_of(tags: Mapping[str, object]) -> Motion:
     if found:
         return Motion("", found)
     optimizer = whole_number(tags.get("IOPT", 0))
-    method = RELAXATIONS[ibrion]
-    if optimizer:
-        method = VTST_OPTIMIZERS.get(optimizer, f"VTST IOPT {optimizer}")
-    return Motion(method, {})
+    if not optimizer:
+        return Motion(RELAXATIONS[ibrion], {})
+    method = VTST_OPTIMIZERS.get(optimizer, f"VTST IOPT {optimizer}")
+    return Motion(method, {}, f"IOPT {optimizer} under IBRION {ibrion}")
 
 
 def _obstacles(tags: Mapping[str, object], ibrion: int, nsw: int) -> Iterator[tuple[str, str]]:

@@ -120,6 +120,8 @@ def test_parts_that_follow_one_another_are_joined(
     assert (free_components(joined.start) == free_components(oxygen_on_copper())).all()
     ways = np.diff([step.positions for step in joined.steps], axis=0)
     assert np.abs(ways).max() < 0.5
+    assert len(joined.inferred) == 2
+    assert all("which begins where it ends" in words for words in joined.inferred)
 
 
 def test_folders_alone_are_joined(
@@ -174,11 +176,13 @@ def test_what_does_not_follow_is_named_and_not_read(
     parts: list[Path], whole: list[Relaxation], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = laid([parts[0], parts[0], parts[2]], tmp_path / "run", after_a_name("."))
-    assert read_vasp_relaxation(place).parent_calls == whole[2].parent_calls
+    relaxation = read_vasp_relaxation(place)
+    assert relaxation.parent_calls == whole[2].parent_calls
     (line,) = [each.message for each in caplog.records if "is not read" in each.message]
     assert f"{place}/vasprun.xml.1 and {place}/OUTCAR.1 is not read" in line
     assert "its calls do not count" in line
     assert "Å apart" in line
+    assert relaxation.inferred == (line,)
 
 
 def test_what_began_later_does_not_come_before(
@@ -252,6 +256,28 @@ def test_nothing_that_can_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "OUTCAR.1").write_text("vasp.6.3.2\n")
     with pytest.raises(ParentError, match=r"nothing of .* can be read: .*OUTCAR\.1"):
         read_vasp_relaxation(tmp_path)
+
+
+def test_a_run_that_came_to_no_label_is_no_end_of_the_one_before(
+    parts: list[Path], tmp_path: Path
+) -> None:
+    place = laid(parts, tmp_path / "run", after_a_name("."))
+    for name, mark in (("OUTCAR", "Iteration"), ("vasprun.xml", "<scstep>")):
+        text = (place / name).read_text()
+        (place / name).write_text(text[: text.index(mark)])
+    joined = read_vasp_relaxation(place)
+    assert joined.parent_calls == 8
+    assert joined.stop_reason is StopReason.NOT_RECORDED
+
+
+def test_another_optimizer_after_the_first_is_told(parts: list[Path], tmp_path: Path) -> None:
+    place = relax(went_on(oxygen_on_copper(), parts[0]), tmp_path / "run", IBRION=3, IOPT=7, NSW=2)
+    for name in RESULTS:
+        shutil.copy(parts[0] / name, place / f"{name}.1")
+    joined = read_vasp_relaxation(place)
+    assert joined.parent_calls == 6
+    assert joined.method == "VTST FIRE"
+    assert "relaxed by VASP CG and then by VTST FIRE" in joined.inferred
 
 
 def stuck(tmp_path: Path) -> Path:

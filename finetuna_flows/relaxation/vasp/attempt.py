@@ -79,6 +79,8 @@ class FinishedRun:
     """Whether VASP or custodian wrote that the optimizer found no way down."""
     left: Array | None = None
     """Positions in Å that its CONTCAR has, shape (n, 3); None where there is none."""
+    notes: tuple[str, ...] = ()
+    """Why it belongs to a relaxation, where its name does not tell, and what does not."""
     learned: int = 0
     """Steps of a machine-learned force field, which are none of DFT and not among `steps`."""
     started: tuple[int, ...] = ()

@@ -58,13 +58,11 @@ def history_of(known: Sequence[FinishedRun], parts: Sequence[Part]) -> History:
     runs, rest = list(known), list(parts)
     while before := [each for each in rest if not _gap(each.runs[-1], runs[0])]:
         nearest = max(before, key=lambda part: part.runs[-1].started)
-        runs[:0] = nearest.runs
+        runs[:0] = _noted(nearest, f"comes before {runs[0].source}, which begins where it ends")
         rest.remove(nearest)
-        logger.info("%s comes before %s, which begins where it ends", nearest.name, runs[-1].source)
     while after := [each for each in rest if not _gap(runs[-1], each.runs[0])]:
         nearest = min(after, key=lambda part: part.runs[0].started)
-        logger.info("%s begins where %s ends, and comes after it", nearest.name, runs[-1].source)
-        runs += nearest.runs
+        runs += _noted(nearest, f"comes after {runs[-1].source}, since it begins where that ends")
         rest.remove(nearest)
     left_out = tuple((each, _why_not(each, runs)) for each in rest)
     return History(_with_constraints(runs), left_out)
@@ -82,6 +80,14 @@ def is_same_run(one: FinishedRun, other: FinishedRun) -> bool:
 def end_of(run: FinishedRun) -> Array:
     """Where a run ended: positions in Å of its last complete step, or its start without one."""
     return run.steps[-1].positions if run.steps else run.start.positions
+
+
+def _noted(part: Part, words: str) -> list[FinishedRun]:
+    """The runs of a part, the first of which tells why they are there."""
+    note = f"{part.name} {words}"
+    logger.info("%s", note)
+    first, *others = part.runs
+    return [replace(first, notes=(*first.notes, note)), *others]
 
 
 def _gap(one: FinishedRun, other: FinishedRun) -> str:

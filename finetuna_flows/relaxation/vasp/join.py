@@ -84,18 +84,34 @@ def join_runs(
         steps, settled = steps[:count], settled[:count]
     end = _newest(settled, last)
     met_its_own = settled[-1] and largest_force(steps[-1].forces, free) <= -last.settings.ediffg
+    stop = StopReason.NOT_RECORDED  # the very last did not come to its first label
+    if reached[end]:
+        stop = StopReason.CONVERGED
+    elif last is runs[-1]:
+        stop = _why_it_stopped(last, met_its_own=met_its_own)
     return Relaxation(
         method=last.settings.motion.method,
         level=last.settings.level,
         start=start,
         steps=steps,
-        stop_reason=StopReason.CONVERGED
-        if reached[end]
-        else _why_it_stopped(last, met_its_own=met_its_own),
+        stop_reason=stop,
         fmax_threshold=threshold,
         integrity=integrity(start, moved(start, steps[end].positions)),
         ended_at=end,
+        inferred=tuple(_inferred(runs)),
     )
+
+
+def _inferred(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    """What the runs do not say of themselves but show."""
+    motions = {run.settings.motion.method: run.settings.motion.evidence for run in runs}
+    if len(motions) > 1:
+        yield f"relaxed by {' and then by '.join(motions)}"
+    for method, evidence in motions.items():
+        if evidence:
+            yield f"relaxed by {method}, as {evidence} says"
+    for run in runs:
+        yield from run.notes
 
 
 def _check_is_relaxation(run: FinishedRun) -> None:

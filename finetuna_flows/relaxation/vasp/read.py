@@ -86,12 +86,15 @@ def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     place = Path(path)
     known = _in_order(_read(files) for files in find_vasp_files(place))
     parts, unread = _other_parts(place, known)
+    history = history_of(known, parts) if known else _without_names(place, parts, unread)
+    unread += [
+        f"{part.name} is not read, and its calls do not count: {why}"
+        for part, why in history.left_out
+    ]
     for words in unread:
         logger.warning("%s", words)
-    history = history_of(known, parts) if known else _without_names(place, parts, unread)
-    for part, why in history.left_out:
-        logger.warning("%s is not read, and its calls do not count: %s", part.name, why)
-    return list(history.runs)
+    *before, last = history.runs
+    return [*before, replace(last, notes=(*last.notes, *unread))]
 
 
 def _in_order(found: Iterable[FinishedRun]) -> list[FinishedRun]:
