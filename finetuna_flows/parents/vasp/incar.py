@@ -131,7 +131,9 @@ def label_incar(
             kept[tag] = allowed[0]
     if kept.get("ICHARG") == 1:
         kept["LCHARG"] = True
-    return {tag: value for tag, value in kept.items() if value is not None}
+    return {
+        tag: value for tag, value in kept.items() if value is not None and tag not in VTST_MOTION
+    }
 
 
 def without_motion(incar: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,7 +25,7 @@ OTHER_NAMES = (
 )
 """As people keep what a restart would overwrite: ``OUTCAR.1``, ``vasprun_old.xml``."""
 PARTS_OF_ONE = re.compile(
-    r"(runs?|relax|opt|steps?|parts?|try|restart|cont|job|outputs?|old|prev|bak|backup)?[\w.-]?\d*",
+    r"(runs?|relax|opt|steps?|parts?|try|restart|cont|job|outputs?|old|prev|bak|backup)?[._-]?\d*",
     re.IGNORECASE,
 )
 """Names of folders that may hold one relaxation between them, where nothing lies beside them."""
