@@ -115,10 +115,21 @@ def motion_of(tags: Mapping[str, object]) -> Motion:
     if found:
         return Motion("", found)
     optimizer = whole_number(tags.get("IOPT", 0))
+    if not optimizer and moves_nothing(tags):
+        return Motion("VTST", {}, f"POTIM 0 under IBRION {ibrion}, where VASP moves nothing,")
     if not optimizer:
         return Motion(RELAXATIONS[ibrion], {})
     method = VTST_OPTIMIZERS.get(optimizer, f"VTST IOPT {optimizer}")
     return Motion(method, {}, f"IOPT {optimizer} under IBRION {ibrion}")
+
+
+def moves_nothing(tags: Mapping[str, object]) -> bool:
+    """Whether VASP's damped dynamics has no time step, and no optimizer of VTST's is named.
+
+    Of a finished run an OUTCAR of VASP 5 tells no IOPT; with it this is how VTST is called.
+    """
+    damped = whole_number(tags["IBRION"]) == 3 and "IOPT" not in tags
+    return damped and float(str(tags.get("POTIM", 0.5))) == 0.0
 
 
 def _obstacles(tags: Mapping[str, object], ibrion: int, nsw: int) -> Iterator[tuple[str, str]]:

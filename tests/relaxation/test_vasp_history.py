@@ -280,9 +280,12 @@ def test_another_optimizer_after_the_first_is_told(parts: list[Path], tmp_path: 
     assert "relaxed by VASP CG and then by VTST FIRE" in joined.inferred
 
 
-def stuck(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that ended before NSW and before its threshold, for no reason that it says."""
-    folder = relax(oxygen_on_copper(), tmp_path / "run", **SETTINGS | {"NSW": 9})
+    folder = relax(
+        oxygen_on_copper(), tmp_path_factory.mktemp("vasp") / "run", **SETTINGS | {"NSW": 9}
+    )
     for name, mark in (("OUTCAR", "LOOP+:"), ("vasprun.xml", "</calculation>")):
         text = (folder / name).read_text()
         cut = mark.join(text.split(mark)[:4]) + mark
@@ -291,10 +294,14 @@ def stuck(tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_end_without_a_word_is_not_recorded(tmp_path: Path) -> None:
-    folder = stuck(tmp_path)
+@pytest.fixture
+def stuck(ended: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ended, tmp_path / "run"))
+
+
+def test_an_end_without_a_word_is_not_recorded(stuck: Path) -> None:
     for name in ("", *RESULTS):
-        relaxation = read_vasp_relaxation(folder / name)
+        relaxation = read_vasp_relaxation(stuck / name)
         assert relaxation.parent_calls == 4
         assert relaxation.stop_reason is StopReason.NOT_RECORDED
 
@@ -321,12 +328,11 @@ CUSTODIAN = [
         ("custodian.json.gz", json.dumps(CUSTODIAN)),
     ],
 )
-def test_no_way_down_is_said_where_it_was_written(name: str, text: str, tmp_path: Path) -> None:
-    folder = stuck(tmp_path)
-    before = (folder / name).read_text() if name == "OUTCAR" else ""
+def test_no_way_down_is_said_where_it_was_written(name: str, text: str, stuck: Path) -> None:
+    before = (stuck / name).read_text() if name == "OUTCAR" else ""
     content = (before + text).encode()
-    (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert read_vasp_relaxation(folder).stop_reason is StopReason.OPTIMIZER_GAVE_UP
+    (stuck / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert read_vasp_relaxation(stuck).stop_reason is StopReason.OPTIMIZER_GAVE_UP
 
 
 @pytest.mark.parametrize(
@@ -338,16 +344,14 @@ def test_no_way_down_is_said_where_it_was_written(name: str, text: str, tmp_path
         {"no": "list"},
     ],
 )
-def test_custodians_record_of_something_else_says_nothing(entries: object, tmp_path: Path) -> None:
-    folder = stuck(tmp_path)
-    (folder / "custodian.json").write_text(json.dumps(entries))
-    assert read_vasp_relaxation(folder).stop_reason is StopReason.NOT_RECORDED
+def test_custodians_record_of_something_else_says_nothing(entries: object, stuck: Path) -> None:
+    (stuck / "custodian.json").write_text(json.dumps(entries))
+    assert read_vasp_relaxation(stuck).stop_reason is StopReason.NOT_RECORDED
 
 
-def test_a_warning_of_the_line_search_is_no_end(tmp_path: Path) -> None:
-    folder = stuck(tmp_path)
-    (folder / "vasp.out").write_text(" ZBRENT: can't locate minimum, use default step\n")
-    assert read_vasp_relaxation(folder).stop_reason is StopReason.NOT_RECORDED
+def test_a_warning_of_the_line_search_is_no_end(stuck: Path) -> None:
+    (stuck / "vasp.out").write_text(" ZBRENT: can't locate minimum, use default step\n")
+    assert read_vasp_relaxation(stuck).stop_reason is StopReason.NOT_RECORDED
 
 
 def test_its_own_looser_threshold_is_another_criterion(tmp_path: Path) -> None:

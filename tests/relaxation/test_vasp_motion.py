@@ -89,6 +89,13 @@ def test_an_optimizer_that_is_not_known_has_its_number() -> None:
     assert motion_of({"IBRION": 3, "NSW": 60, "IOPT": 8}).method == "VTST IOPT 8"
 
 
+def test_damped_dynamics_without_a_time_step_is_vtsts() -> None:
+    still = {"IBRION": 3, "NSW": 60, "POTIM": "0.0000"}
+    assert motion_of(still).method == "VTST"  # an OUTCAR of VASP 5 tells no IOPT
+    assert motion_of({**still, "POTIM": 0.1}).method == "VASP damped"
+    assert motion_of({**still, "IOPT": 3}).method == "VTST quick-min"
+
+
 @pytest.mark.parametrize("ibrion", [1, 2])
 def test_vtsts_optimizer_beside_vasps_refuses(ibrion: int) -> None:
     motion = motion_of({"IBRION": ibrion, "NSW": 60, "IOPT": 7})
@@ -120,13 +127,42 @@ def test_a_finished_run_has_its_optimizers_name_and_the_same_level(
         assert relaxation.inferred == ((said,) if "IOPT" in tags else ())
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return relax(oxygen_on_copper(), tmp_path_factory.mktemp("vasp") / "run", NSW=2)
+
+
+def with_tags(finished: Path, folder: Path, tags: dict[str, Any]) -> Path:
+    """The same files with more tags in the INCAR that they repeat."""
+    for name, head, form in (
+        ("OUTCAR", " INCAR:\n", "   {} = {}\n"),
+        ("vasprun.xml", " <incar>\n", '  <i name="{}">{}</i>\n'),
+    ):
+        said = "".join(form.format(*item) for item in tags.items())
+        text = (finished / name).read_text()
+        for tag in tags:
+            text = re.sub(rf"({tag}\W+) \d+", rf"\1 {tags[tag]}", text)
+        (folder / name).write_text(text.replace(head, head + said, 1))
+    return folder
+
+
 @pytest.mark.parametrize(("tags", "words"), OTHER_RUNS)
 def test_a_finished_run_of_something_else_refuses(
-    tags: dict[str, Any], words: str, tmp_path: Path
+    tags: dict[str, Any], words: str, finished: Path, tmp_path: Path
 ) -> None:
-    folder = relax(oxygen_on_copper(), tmp_path / "run", NSW=1, **tags)
-    for source in (folder / "OUTCAR", folder / "vasprun.xml"):
+    folder = with_tags(finished, tmp_path, tags)
+    for source in (folder, folder / "OUTCAR", folder / "vasprun.xml"):
         with pytest.raises(ValueError, match=words):
+            read_vasp_relaxation(source)
+
+
+@pytest.mark.parametrize(("ibrion", "words"), OTHER_IBRIONS)
+def test_a_finished_run_of_another_ibrion_refuses(
+    ibrion: int, words: str, finished: Path, tmp_path: Path
+) -> None:
+    folder = with_tags(finished, tmp_path, {"IBRION": ibrion})
+    for source in (folder, folder / "OUTCAR", folder / "vasprun.xml"):
+        with pytest.raises(ValueError, match=rf"has IBRION {ibrion} \({words}"):
             read_vasp_relaxation(source)
 
 

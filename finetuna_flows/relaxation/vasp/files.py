@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import tarfile
 import zlib
@@ -15,6 +16,8 @@ from typing import IO
 from ase.io.formats import open_with_compression
 
 from finetuna_flows.errors import ParentError
+
+logger = logging.getLogger(__name__)
 
 KIND = r"(?P<kind>vasprun\.xml|OUTCAR|POSCAR|CONTCAR|vasp\.out|custodian\.json)"
 PACKED = r"(\.(gz|bz2|xz))?"
@@ -118,9 +121,10 @@ def other_parts(path: Path) -> list[OtherPart]:
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and _is_place(each)]
     if not parts and not _in_directory(path):
         folders = [each for each in folders if PARTS_OF_ONE.fullmatch(each.name)]
-    if len(folders) <= MOST_FOLDERS:
-        parts += [OtherPart(str(each), partial(_in_directory, each)) for each in folders]
-    return parts
+    if len(folders) > MOST_FOLDERS:
+        logger.warning("%s: none of the %d folders in it is looked into", path, len(folders))
+        return parts
+    return parts + [OtherPart(str(each), partial(_in_directory, each)) for each in folders]
 
 
 def _of_files(files: VaspFiles) -> OtherPart:
@@ -129,11 +133,12 @@ def _of_files(files: VaspFiles) -> OtherPart:
 
 
 def _is_place(folder: Path) -> bool:
-    """Whether results lie in a folder itself."""
-    return any(
-        (match := NAME.fullmatch(file.name)) and match["kind"] in RESULTS
-        for file in folder.iterdir()
-    )
+    """Whether results lie in a folder itself, as far as it may be looked into."""
+    try:
+        matches = [NAME.fullmatch(file.name) for file in folder.iterdir()]
+    except OSError:
+        return False
+    return any(match is not None and match["kind"] in RESULTS for match in matches)
 
 
 def _in_directory(path: Path) -> list[VaspFiles]:
