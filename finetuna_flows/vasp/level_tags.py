@@ -194,11 +194,12 @@ def is_known(tag: str) -> bool:
 
 
 def is_of_no_account(tag: str) -> bool:
-    """Whether a tag changes no converged number; those of a machine-learned force field too.
+    """Whether a tag changes no converged number.
 
-    Runs with such a force field are refused, and without it VASP ignores these tags.
+    Nor do those of a machine-learned force field: runs with it are refused, and without it VASP
+    ignores them. VTST's learning optimizer (IOPT = 8) is one of the motion.
     """
-    return tag in OF_NO_ACCOUNT or tag.startswith("ML_")
+    return tag in OF_NO_ACCOUNT or tag.startswith(("ML_", "PYAMFF_"))
 
 
 def is_default(tag: str, tags: Tags) -> bool:

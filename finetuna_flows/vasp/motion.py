@@ -22,6 +22,7 @@ VTST_OPTIMIZERS = {
     3: "VTST quick-min",
     4: "VTST steepest descent",
     7: "VTST FIRE",
+    8: "VTST ML-PYAMFF",
 }
 """Names of the methods by IOPT, which needs IBRION = 3."""
 

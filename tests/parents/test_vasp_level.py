@@ -86,7 +86,7 @@ def test_a_default_is_known_however_it_is_written(tags: dict[str, Any]) -> None:
     assert level(tags) == level({})
 
 
-@pytest.mark.parametrize("tag", sorted(OF_NO_ACCOUNT | {"ML_ISTART"}))
+@pytest.mark.parametrize("tag", sorted(OF_NO_ACCOUNT | {"ML_ISTART", "PYAMFF_TOL"}))
 def test_what_changes_no_converged_number_is_not_said(tag: str) -> None:
     assert level({tag: 7}) == level({})
 

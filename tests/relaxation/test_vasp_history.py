@@ -179,7 +179,7 @@ def test_what_does_not_follow_is_named_and_not_read(
     relaxation = read_vasp_relaxation(place)
     assert relaxation.parent_calls == whole[2].parent_calls
     (line,) = [each.message for each in caplog.records if "is not read" in each.message]
-    assert f"{place}/vasprun.xml.1 and {place}/OUTCAR.1 is not read" in line
+    assert f"{place}/vasprun.xml.1 with {place}/OUTCAR.1 is not read" in line
     assert "its calls do not count" in line
     assert "Å apart" in line
     assert relaxation.inferred == (line,)

@@ -86,7 +86,7 @@ def test_vtsts_optimizers_are_named(number: int, name: str) -> None:
 
 
 def test_an_optimizer_that_is_not_known_has_its_number() -> None:
-    assert motion_of({"IBRION": 3, "NSW": 60, "IOPT": 8}).method == "VTST IOPT 8"
+    assert motion_of({"IBRION": 3, "NSW": 60, "IOPT": 9}).method == "VTST IOPT 9"
 
 
 def test_damped_dynamics_without_a_time_step_is_vtsts() -> None:

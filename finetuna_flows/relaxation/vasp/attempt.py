@@ -104,7 +104,7 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
     ParentError
         If a tag is missing that decides what the run was, or cannot be read.
     """
-    words = {name: str(value).strip() for name, value in tags.items()}
+    words = {name.upper(): str(value).strip() for name, value in tags.items()}
     try:
         return VaspSettings(
             motion=motion_of(words),

@@ -128,7 +128,7 @@ def other_parts(path: Path) -> list[OtherPart]:
 
 
 def _of_files(files: VaspFiles) -> OtherPart:
-    name = " and ".join(files[kind].name for kind in RESULTS if kind in files)
+    name = " with ".join(files[kind].name for kind in RESULTS if kind in files)
     return OtherPart(name, lambda: [files])
 
 
