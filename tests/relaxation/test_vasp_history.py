@@ -21,6 +21,7 @@ from finetuna_flows.geometry import free_components
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.vasp.attempt import NO_WAY_DOWN
+from finetuna_flows.relaxation.vasp.files import MOST_FOLDERS
 from finetuna_flows.relaxation.vasp.read import read_vasp_relaxation
 from tests.relaxation.vasp_runs import date_back, relax
 from tests.systems import oxygen_on_copper
@@ -234,6 +235,18 @@ def test_a_part_that_cannot_be_read_costs_a_line_alone(
     assert "OUTCAR.old is not read, and its calls do not count: " in caplog.text
     assert "prev is not read, and its calls do not count: " in caplog.text
     assert "notes" not in caplog.text
+
+
+def test_many_folders_are_not_looked_into(
+    parts: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "run"
+    shutil.copytree(parts[2], place)
+    for number in range(MOST_FOLDERS + 1):
+        (place / f"k{number}").mkdir()
+        (place / f"k{number}" / "OUTCAR").write_text("")
+    assert read_vasp_relaxation(place).parent_calls == 4
+    assert f"none of the {MOST_FOLDERS + 1} folders of VASP's in it is looked into" in caplog.text
 
 
 def test_parts_alone_that_do_not_follow_one_another_refuse(

@@ -122,7 +122,11 @@ def other_parts(path: Path) -> list[OtherPart]:
     if not parts and not _in_directory(path):
         folders = [each for each in folders if PARTS_OF_ONE.fullmatch(each.name)]
     if len(folders) > MOST_FOLDERS:
-        logger.warning("%s: none of the %d folders in it is looked into", path, len(folders))
+        logger.warning(
+            "%s: none of the %d folders of VASP's in it is looked into; their calls do not count",
+            path,
+            len(folders),
+        )
         return parts
     return parts + [OtherPart(str(each), partial(_in_directory, each)) for each in folders]
 
