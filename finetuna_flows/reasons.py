@@ -45,7 +45,7 @@ class StopReason(Reason):
     MAX_WALL_TIME = "max_wall_time", "the allowed wall time is used up"
     OTHER_CRITERION = (
         "other_criterion",
-        "the calculation met a criterion of its own, which is no threshold of forces",
+        "the calculation met a criterion of its own, other than this threshold of forces",
     )
     OPTIMIZER_GAVE_UP = "optimizer_gave_up", "the optimizer found no way down"
     NOT_RECORDED = "not_recorded", "what was recorded ends here and does not say why"

@@ -210,6 +210,9 @@ class Relaxation:
     """Of the adsorbate at the endpoint, against the start."""
     ended_at: int | None = None
     """Index of the labelled step that is the endpoint; None: the newest label."""
+    inferred: tuple[str, ...] = ()
+    """Of one that was recorded elsewhere: what its files do not say but show, and by what; and
+    what lay beside them and shows no place in it."""
 
     @property
     def converged(self) -> bool:

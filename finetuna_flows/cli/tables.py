@@ -68,6 +68,7 @@ def facts(doc: RelaxationDoc) -> Iterator[tuple[str, str]]:
     yield "tags", ", ".join(doc.tags)
     yield "directory", doc.dir_name or ""
     yield "damaged", "; ".join(doc.damaged)
+    yield "inferred", "; ".join(doc.inferred)
 
 
 def comparison_table(doc: ComparisonDoc) -> Table:

@@ -21,7 +21,8 @@ from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
 from finetuna_flows.errors import CheckpointError, ParentError
 from finetuna_flows.parents.specs import InputSetGenerator
-from finetuna_flows.vasp.tags import FIXED_CELL, RELAXATIONS
+from finetuna_flows.vasp.motion import RELAXATIONS, motion_of, moves_nothing
+from finetuna_flows.vasp.tags import FIXED_CELL
 
 INPUTS = ("INCAR", "KPOINTS", "POSCAR", "POTCAR.spec", "POTCAR")
 STARTED_FROM = "POSCAR.start"
@@ -77,6 +78,14 @@ def _check_is_relaxation(incar: Incar) -> None:
             f"IBRION is {ibrion} and NSW {nsw} but a relaxation has IBRION 1, 2 or 3 and NSW above "
             "0; mend them, or take another input set"
         )
+    if moves_nothing(incar):
+        raise ValueError(
+            f"POTIM is {incar['POTIM']} under IBRION 3, so VASP would move nothing; make it "
+            "larger, or name an optimizer of VTST's by IOPT"
+        )
+    motion = motion_of({**incar, "IBRION": ibrion, "NSW": nsw})
+    if motion.obstacles:
+        raise ValueError(f"the INCAR of the input set {motion.refusal}")
     if isif > FIXED_CELL:
         raise ValueError(
             f"ISIF is {isif} but must be at most {FIXED_CELL}, since the cell stays as it is; set "

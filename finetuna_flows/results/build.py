@@ -113,6 +113,7 @@ def build_relaxation_doc(
         timings=timings(relaxation.steps),
         paused_time=paused_time,
         damaged=tuple(damaged),
+        inferred=relaxation.inferred,
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,
         completed_at=now,

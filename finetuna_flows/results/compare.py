@@ -15,6 +15,7 @@ from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, Relax
 from finetuna_flows.results.portable import to_ase
 from finetuna_flows.results.systems import same_start
 from finetuna_flows.structures.connectivity import same_minimum
+from finetuna_flows.vasp.level_difference import level_difference
 
 ENERGY_TOLERANCE = 0.02
 """eV above the reference that still counts as success: the FINETUNA paper's test.
@@ -123,7 +124,9 @@ def _against(
     match = same_minimum(its_end, end)
     measured |= {"same_minimum": match.same, "rmsd": match.rmsd}
     if doc.level_of_theory != reference.level_of_theory:
-        return measured, ["energies of another level of theory are not compared"]
+        how = level_difference(doc.level_of_theory, reference.level_of_theory)
+        said = f": they differ {how}" if how else ""
+        return measured, [f"energies of another level of theory are not compared{said}"]
     if not np.array_equal(free_components(end), free_components(its_end)):
         return measured, ["energies are not compared, since other atoms are fixed"]
     difference = doc.energy - reference.energy

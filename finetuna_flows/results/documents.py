@@ -124,6 +124,9 @@ class RelaxationDoc(StructureMetadata):
 
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
+    inferred: tuple[str, ...] = ()
+    """Of a relaxation that was imported: what its files do not say but show, and by what; and what
+    lay beside them and shows no place in it."""
     packages: dict[str, str]
     """Version of each package that can change a number."""
     dir_name: str | None = None

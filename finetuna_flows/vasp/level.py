@@ -1,16 +1,19 @@
 """VASP's level of theory in words, the same for a parent and for files that exist already.
 
 Only what changes energies and forces is named: two calculations whose words are equal can be
-compared. Every tag that is given is named but those that change no converged number; VASP's
-version is left out.
+compared. A tag with VASP's own default is as one that is left out, and a tag that is not known is
+named, since it may change a number; VASP's version is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pymatgen.io.vasp import Kpoints
+
+from finetuna_flows.vasp.level_tags import is_default, level_tags
+from finetuna_flows.vasp.tags import is_true
 
 FUNCTIONALS = {
     "PE": "PBE",
@@ -27,18 +30,11 @@ FUNCTIONALS = {
 }
 """Words for GGA; where it is missing, the POTCARs say it."""
 
-SAID_BY_WORDS = frozenset({"GGA", "ENCUT", "ISMEAR", "SIGMA", "ISPIN", "KSPACING", "KGAMMA"})
-"""What the first words of a level tell."""
+OF_DATA_SETS = {"PAW_PBE": "PBE", "PAW_GGA": "PW91", "PAW": "LDA"}
+"""Words where GGA is missing, by the first word of a POTCAR's title."""
 
-OF_NO_ACCOUNT = frozenset({
-    "SYSTEM", "MAGMOM", "IBRION", "NSW", "EDIFFG", "POTIM", "ISIF", "ISYM", "SYMPREC",
-    "INTERACTIVE", "IWAVPR", "NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU",
-    "LASYNC", "NWRITE", "ISTART", "ICHARG", "INIWAV", "LWAVE", "LCHARG", "LAECHG", "LVTOT",
-    "LVHAR", "LELF", "LORBIT", "NEDOS", "EMIN", "EMAX", "LMAXMIX", "NBANDS", "ALGO", "IALGO",
-    "NELM", "NELMIN", "NELMDL", "EDIFF", "AMIX", "BMIX", "AMIX_MAG", "BMIX_MAG", "AMIN", "IMIX",
-    "MAXMIX", "WC", "TIME", "LDIAG", "KPOINT_BSE",
-})  # fmt: skip
-"""Tags of the motion, of the machine, of files, and of the way to self-consistency."""
+PRECISIONS = ("Normal", "Accurate", "Single", "Low", "Medium", "High")
+"""Values of PREC, of which VASP looks at the first letter."""
 
 ENGINE, STAND_IN = "VASP", "stand-in for VASP"
 
@@ -59,7 +55,7 @@ def vasp_level(
     Parameters
     ----------
     incar
-        As given; VASP's defaults are added for smearing and spin.
+        As given; for what is not given VASP's defaults hold.
     kpoints
         None where KSPACING says it.
     potcars
@@ -67,25 +63,43 @@ def vasp_level(
     engine
         What the program calls itself.
     """
-    gga = str(incar.get("GGA", "")).upper()
+    tags = {tag.upper(): value for tag, value in incar.items()}
+    titles = list(potcars)
     words = [
-        FUNCTIONALS.get(gga, gga) if gga else "functional of the POTCARs",
-        f"{incar['ENCUT']:g} eV" if "ENCUT" in incar else "cutoff of the POTCARs",
-        f"ISMEAR {incar.get('ISMEAR', 1)} of {incar.get('SIGMA', 0.2):g} eV",
-        "spin" if int(incar.get("ISPIN", 1)) == 2 else "no spin",
-        _kpoint_words(incar, kpoints),
-        *(
-            f"{tag} {_plain(incar[tag], tag)}"
-            for tag in sorted(set(incar) - SAID_BY_WORDS - OF_NO_ACCOUNT)
-        ),
+        _functional(tags, titles, engine),
+        f"{round(float(tags['ENCUT']), 1):g} eV" if "ENCUT" in tags else "cutoff of the POTCARs",
+        _smearing(tags),
+        "no spin" if is_default("ISPIN", tags) else "spin",
+        _kpoint_words(tags, kpoints),
+        *(f"{tag} {_plain(tags[tag], tag)}" for tag in level_tags(tags)),
     ]
-    symbols = sorted({_symbol(each) for each in potcars})
+    symbols = sorted({_symbol(each) for each in titles})
     return f"{engine} {', '.join(words)}, PAW {' '.join(symbols) or 'unknown'}"
 
 
-def _kpoint_words(incar: Mapping[str, Any], kpoints: Kpoints | None) -> str:
+def _functional(tags: Mapping[str, Any], titles: Sequence[str], engine: str) -> str:
+    """In a word; what the POTCARs are of, where no tag says it and their titles do."""
+    if not is_default("METAGGA", tags):
+        return "meta-GGA"
+    gga = str(tags.get("GGA", "")).strip("-").upper()
+    if gga:
+        return FUNCTIONALS.get(gga, gga)
+    kinds = {title.split()[0] for title in titles if len(title.split()) > 1}
+    if engine != ENGINE or len(kinds) != 1:  # a stand-in's titles say nothing
+        return "functional of the POTCARs"
+    return OF_DATA_SETS.get(kinds.pop(), "functional of the POTCARs")
+
+
+def _smearing(tags: Mapping[str, Any]) -> str:
+    """ISMEAR and the width, which the tetrahedron method (-5) has none of."""
+    kind = tags.get("ISMEAR", 1)
+    return "ISMEAR -5" if str(kind) == "-5" else f"ISMEAR {kind} of {tags.get('SIGMA', 0.2):g} eV"
+
+
+def _kpoint_words(tags: Mapping[str, Any], kpoints: Kpoints | None) -> str:
     if kpoints is None:
-        return f"KSPACING {incar.get('KSPACING', 0.5):g}"
+        through = "" if is_true(tags.get("KGAMMA", True)) else " beside Γ"
+        return f"KSPACING {tags.get('KSPACING', 0.5):g}{through}"
     if kpoints.num_kpts > 0:
         return f"{kpoints.num_kpts} k-points"
     grid = "×".join(f"{count:g}" for count in kpoints.kpts[0])
@@ -99,6 +113,11 @@ def _symbol(potcar: str) -> str:
 
 
 def _plain(value: object, tag: str) -> str:
+    if tag == "METAGGA" and str(value).upper() == "R2SCA":  # as OUTCAR cuts it
+        return "R2scan"
+    if tag == "PREC":
+        letter = str(value)[:1].upper()
+        return next((each for each in PRECISIONS if each[0] == letter), str(value))
     if isinstance(value, list | tuple):
         return " ".join(_plain(each, tag) for each in value)
     if tag == "LREAL":  # .FALSE., .TRUE., On, Auto

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import chdir, closing
 from pathlib import Path
 
+import ase.io
 import pytest
 from ase import Atoms
 from ase.io import write
@@ -15,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from finetuna_flows.cli import app
 from tests.relaxation.recorded_files import frame, relaxed_by_ase, write_frames
-from tests.relaxation.vasp_runs import relax
+from tests.relaxation.vasp_runs import date_back, relax
 from tests.systems import oxygen_on_copper
 
 TIMES = ("completed_at", "last_updated")
@@ -64,6 +66,42 @@ def test_what_is_imported_is_in_the_store(finished: Path, tmp_path: Path) -> Non
     assert shown.stdout.count("parent_driven") == summary["parent_calls"]
 
 
+def test_what_is_inferred_is_told_and_stored(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "o_cu"
+    shutil.copytree(finished, folder)
+    date_back(folder)
+    for name in ("OUTCAR", "vasprun.xml"):
+        (folder / name).rename(folder / f"{name}.1")
+    went_on = ase.io.read(finished / "CONTCAR", format="vasp")
+    assert isinstance(went_on, Atoms)
+    same = relax(went_on, tmp_path / "same", EDIFFG=-0.02, IBRION=3, IOPT=7)
+    for name in ("OUTCAR", "vasprun.xml", "POSCAR"):
+        shutil.copy(same / name, folder)
+    done = run(tmp_path, "import", "o_cu", "--store", "st", "--json")
+    assert done.exit_code == 0, done.stderr
+    first = json.loads(done.stdout)
+    assert first["method"] == "VTST FIRE"
+    assert first["inferred"] == [
+        "relaxed by VASP CG and then by VTST FIRE",
+        "relaxed by VTST FIRE, as IOPT 7 under IBRION 3 says",
+        "o_cu/vasprun.xml.1 with o_cu/OUTCAR.1 comes before o_cu/vasprun.xml, which begins where "
+        "it ends",
+    ]
+    assert "o_cu/OUTCAR.1 comes before o_cu/vasprun.xml" in " ".join(done.stderr.split())
+    shown = run(tmp_path, "show", first["uuid"][:8], "--store", "st").stdout
+    assert "relaxed by VTST FIRE, as IOPT 7" in " ".join(shown.split())
+
+
+def test_a_difference_of_levels_names_the_tag(finished: Path, tmp_path: Path) -> None:
+    relax(oxygen_on_copper(), tmp_path / "other", VENDOR_TAG=2)
+    words = ("--system", "o", "--store", "st")
+    run(tmp_path, "import", str(finished), "--name", "cg", *words)
+    run(tmp_path, "import", "other", "--name", "other", *words)
+    table = run(tmp_path, "compare", "--table", "--reference", "cg", "--store", "st").stdout
+    said = "they differ in VENDOR_TAG=2, which this package does not know): o."
+    assert f"not compared (another level of theory: {said}" in " ".join(table.split())
+
+
 def test_a_damaged_one_is_reported_and_the_rest_is_kept(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "OUTCAR").write_text("vasp.6.3.2\n")
@@ -84,7 +122,7 @@ def test_exit_codes_say_whether_all_is_in_the_store(finished: Path, tmp_path: Pa
     assert run(tmp_path, "import", "nowhere", "--store", "st").exit_code == 2
     strict = run(tmp_path, "import", str(finished), "--fmax", "1e-4", "--store", "st")
     assert strict.exit_code == 0
-    assert "no: optimizer_gave_up" in strict.stdout
+    assert "no: other_criterion" in strict.stdout  # its own EDIFFG was met, which is looser
     outside = run(tmp_path, "import", str(finished), "--adsorbate", "9", "--store", "st")
     assert outside.exit_code == 2
     assert "adsorbate index is 9" in outside.stderr

@@ -223,10 +223,14 @@ def test_a_threshold_that_contradicts_is_refused() -> None:
         ({"IBRION": 0}, "IBRION is 0 and NSW 60 but a relaxation has IBRION 1, 2 or 3"),
         ({"NSW": 0}, "NSW 0 but"),
         ({"ISIF": 3}, "ISIF is 3 but must be at most 2"),
+        ({"IMAGES": 4}, r"has IMAGES 4 \(one image of a reaction path\)"),
+        ({"ML_LMLFF": True}, r"has ML_LMLFF T \(a machine-learned force field"),
+        ({"IOPT": 7}, r"IOPT 7 \(VTST FIRE, which needs IBRION 3, and not 2\)"),
+        ({"IBRION": 3, "POTIM": 0.0}, r"POTIM is 0\.0 under IBRION 3, so VASP would move nothing"),
     ],
 )
 def test_inputs_of_something_else_are_refused(
-    tags: dict[str, int], words: str, tmp_path: Path
+    tags: dict[str, float], words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=words):
         run(maker(tags_of_incar=tags), tmp_path)

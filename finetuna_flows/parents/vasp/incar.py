@@ -9,6 +9,7 @@ IBRION            -1                             -1; VASP makes it 11
 NSW               0                              `MOST_LABELS`; VASP ends when it is reached
 INTERACTIVE       left out                       .TRUE.
 EDIFFG, POTIM     left out                       0: VASP must neither end nor move atoms
+IOPT              left out                       left out: VTST must not move them either
 IWAVPR            left out                       11: the density moves along with the atoms
 ISYM              as given                       0: the next geometry may have less symmetry
 ISTART, ICHARG    M1: 0, 2; M2: 1, as given      0, 2; wave functions stay in memory
@@ -27,7 +28,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from finetuna_flows.parents.specs import Continuation
-from finetuna_flows.vasp.tags import FIXED_CELL, RELAXATIONS
+from finetuna_flows.vasp.motion import RELAXATIONS, VTST_MOTION, contradictions
+from finetuna_flows.vasp.tags import FIXED_CELL
 
 MOST_LABELS = 2000
 """Of one interactive process. OC20's NSW."""
@@ -37,6 +39,7 @@ _FRESH: Mapping[str, tuple[Any, ...]] = {
     "NSW": (0,),
     "EDIFFG": (None,),
     "POTIM": (None,),
+    "IOPT": (None, 0),
     "IWAVPR": (None,),
     "INTERACTIVE": (None, False),
 }
@@ -50,6 +53,7 @@ FORCED: Mapping[Continuation, Mapping[str, tuple[Any, ...]]] = {
         "NSW": (MOST_LABELS,),
         "EDIFFG": (0.0,),
         "POTIM": (0.0,),
+        "IOPT": (None, 0),
         "IWAVPR": (11,),
         "ISYM": (0, -1),
         "ISTART": (0,),
@@ -71,6 +75,7 @@ RELAXATION_TAGS: Mapping[str, tuple[int, ...] | None] = {
     "ICHARG": (0, 1, 2),
     "LWAVE": None,
     "LCHARG": None,
+    **dict.fromkeys(sorted(VTST_MOTION)),
 }
 """What a folder with inputs may say of a relaxation and its files, and is replaced; None: any
 value."""
@@ -80,6 +85,7 @@ REASONS = {
     "NSW": "this package moves the atoms",
     "EDIFFG": "convergence is the Maker's `fmax`",
     "POTIM": "this package moves the atoms",
+    "IOPT": "this package moves the atoms",
     "ISYM": "the next geometry may have less symmetry than the first",
     "IWAVPR": "the density must move along with the atoms",
     "INTERACTIVE": "`continuation` says it",
@@ -107,7 +113,8 @@ def label_incar(
     ------
     ValueError
         If the user said something that contradicts a label, or the set asks for what no label can
-        be: a moving cell, several images. The message names tag, value, rule and way out.
+        be: a moving cell, several images, a machine-learned force field. The message names tag,
+        value, rule and way out.
     """
     own = {tag.upper(): value for tag, value in said.items() if value is not None}
     if int(incar.get("ISIF", 0)) > FIXED_CELL:
@@ -115,8 +122,7 @@ def label_incar(
             f"ISIF is {incar['ISIF']} but must be at most {FIXED_CELL}, since cells stay as they "
             "are; set it to 2"
         )
-    if "IMAGES" in incar:
-        raise ValueError(f"IMAGES is {incar['IMAGES']} but a label has one image; leave it out")
+    refuse_other_runs(incar)
     kept = {**incar, **{tag: value for tag, value in UNSAID.items() if tag not in own}}
     for tag, allowed in FORCED[continuation].items():
         if tag in own and not any(_same(own[tag], each) for each in allowed):
@@ -125,7 +131,9 @@ def label_incar(
             kept[tag] = allowed[0]
     if kept.get("ICHARG") == 1:
         kept["LCHARG"] = True
-    return {tag: value for tag, value in kept.items() if value is not None}
+    return {
+        tag: value for tag, value in kept.items() if value is not None and tag not in VTST_MOTION
+    }
 
 
 def without_motion(incar: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -136,6 +144,7 @@ def without_motion(incar: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     ValueError
         If they ask for something else than a relaxation: dynamics, phonons, transition states.
     """
+    refuse_other_runs(incar)
     motion = {tag: value for tag, value in incar.items() if tag in RELAXATION_TAGS}
     for tag, value in motion.items():
         allowed = RELAXATION_TAGS[tag]
@@ -145,6 +154,21 @@ def without_motion(incar: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
                 "are all that is done here"
             )
     return {tag: value for tag, value in incar.items() if tag not in motion}, motion
+
+
+def refuse_other_runs(incar: Mapping[str, Any]) -> None:
+    """Refuse tags of reaction paths, of dynamics and of machine-learned force fields.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the message names it, its value, what it makes of a run, and the way out.
+    """
+    for each in contradictions(incar):
+        raise ValueError(
+            f"{each.tag} is {each.value} ({each.meaning}) but relaxations and labels are of one "
+            "geometry after the other, by DFT; leave it out"
+        )
 
 
 def _contradiction(tag: str, value: object, wanted: object, where: Continuation) -> ValueError:

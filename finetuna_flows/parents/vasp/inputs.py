@@ -46,9 +46,13 @@ class VaspInputs:
     @property
     def level(self) -> str:
         """Level of theory in words."""
-        files = self.potcar
-        symbols = files.symbols if isinstance(files, Potcar) else files.split()
-        return vasp_level(self.incar, self.kpoints, symbols, self.engine)
+        if not isinstance(self.potcar, Potcar):
+            return vasp_level(self.incar, self.kpoints, self.potcar.split(), self.engine)
+        incar = dict(self.incar)
+        if str(incar.get("PREC", "Normal"))[:1].upper() in "NA":  # others make more or less of it
+            incar.setdefault("ENCUT", max(float(each.ENMAX) for each in self.potcar))
+        titles = [str(each.TITEL) for each in self.potcar]
+        return vasp_level(incar, self.kpoints, titles, self.engine)
 
     def has_moments_of(self, atoms: Atoms) -> bool:
         """Whether the initial magnetic moments are the same."""

@@ -14,7 +14,8 @@ from finetuna_flows.geometry import displacements, fmax, free_components
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation, Step
 from finetuna_flows.relaxation.recorded.record import Record
-from finetuna_flows.relaxation.vasp.join import DEFAULT_FMAX, SAME_CELL
+from finetuna_flows.relaxation.vasp.history import SAME_CELL
+from finetuna_flows.relaxation.vasp.join import DEFAULT_FMAX
 from finetuna_flows.relaxation.vasp.match import Indices
 from finetuna_flows.structures.connectivity import integrity
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from finetuna_flows.errors import ParentError, StructureError
 from finetuna_flows.geometry import largest_displacement
 from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_contents
-from finetuna_flows.relaxation.vasp.join import SAME_CELL
+from finetuna_flows.relaxation.vasp.history import SAME_CELL
 from finetuna_flows.relaxation.vasp.match import Indices, Started, matched
 from finetuna_flows.structures.constraints import without_scaled
 from finetuna_flows.structures.fingerprint import SAME_START

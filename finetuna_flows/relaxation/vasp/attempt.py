@@ -14,18 +14,26 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Label
 from finetuna_flows.vasp.level import ENGINE, vasp_level
+from finetuna_flows.vasp.motion import Motion, motion_of
 
 logger = logging.getLogger(__name__)
 
-NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM")
-"""Tags with free or long values that say nothing of the level of theory."""
+NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM", "SHA256")
+"""Tags with free or long values that say nothing of the level of theory. The last VASP 6 prints of
+POTCARs in the form of a tag."""
+
+
+NO_WAY_DOWN = "ZBRENT: fatal"
+"""How VASP says, in its output or in OUTCAR, that the line search of its optimizer failed;
+custodian knows it by the same words."""
 
 
 @dataclass(frozen=True)
 class VaspSettings:
     """What VASP was told, as far as it matters to what its relaxation is worth."""
 
-    ibrion: int
+    motion: Motion
+    """What it did with the atoms."""
     nsw: int
     ediffg: float
     """eV/Å where negative, eV where positive."""
@@ -62,6 +70,19 @@ class FinishedRun:
     """The complete ones."""
     constraints_known: bool
     """Whether the files say which atoms are fixed; OUTCAR does not."""
+    levels: frozenset[str] = frozenset()
+    """Other words for the same level of theory: OUTCAR does not always tell the grid of k-points,
+    only their number."""
+    whole: bool = True
+    """Whether its files end where VASP ends them, and not in the middle of a step."""
+    gave_up: bool = False
+    """Whether VASP or custodian wrote that the optimizer found no way down."""
+    left: Array | None = None
+    """Positions in Å that its CONTCAR has, shape (n, 3); None where there is none."""
+    notes: tuple[str, ...] = ()
+    """Why it belongs to a relaxation, where its name does not tell, and what does not."""
+    learned: int = 0
+    """Steps of a machine-learned force field, which are none of DFT and not among `steps`."""
     started: tuple[int, ...] = ()
     """Year, month, day, hour, minute, second; empty where it is not known."""
 
@@ -72,7 +93,7 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
     Parameters
     ----------
     tags
-        With the values that VASP worked with, defaults included.
+        All that were given, with the values that VASP worked with, defaults included.
     level
         Level of theory in words.
     source
@@ -83,10 +104,10 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
     ParentError
         If a tag is missing that decides what the run was, or cannot be read.
     """
-    words = {name: str(value).strip() for name, value in tags.items()}
+    words = {name.upper(): str(value).strip() for name, value in tags.items()}
     try:
         return VaspSettings(
-            ibrion=int(words["IBRION"]),
+            motion=motion_of(words),
             nsw=int(words["NSW"]),
             ediffg=float(words["EDIFFG"]),
             nelm=int(words["NELM"]),
@@ -99,11 +120,19 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
         raise ParentError(f"{source} has a tag that is no number: {exc}") from exc
 
 
+def share_level(one: FinishedRun, other: FinishedRun) -> bool:
+    """Whether two runs are at one level of theory, as far as each tells it."""
+    mine, theirs = ({run.settings.level} | run.levels for run in (one, other))
+    return not mine.isdisjoint(theirs)
+
+
 def level_of(
     incar: Mapping[str, object],
     kpoints: Kpoints | None,
     potcars: Iterable[str],
     engine: str = ENGINE,
+    *,
+    worked_with: Mapping[str, object] | None = None,
 ) -> str:
     """Level of theory in the words of `vasp_level`, from tags whose values may be VASP's words.
 
@@ -117,8 +146,15 @@ def level_of(
         Titles.
     engine
         What the program calls itself.
+    worked_with
+        Values that VASP worked with; they tell the cutoff where the INCAR leaves it to the
+        POTCARs. A stand-in has one of its own there.
     """
     given = {key: value for key, value in incar.items() if key not in NOT_OF_THE_LEVEL}
+    used = worked_with or {}
+    cutoff = given.pop("ENMAX", None) or used.get("ENMAX") or used.get("ENCUT")
+    if "ENCUT" not in given and cutoff and engine == ENGINE:
+        given["ENCUT"] = str(cutoff)
     return vasp_level(Incar(given), None if "KSPACING" in given else kpoints, potcars, engine)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import tarfile
 import zlib
@@ -16,9 +17,23 @@ from ase.io.formats import open_with_compression
 
 from finetuna_flows.errors import ParentError
 
-NAME = re.compile(
-    r"(?P<kind>vasprun\.xml|OUTCAR|POSCAR|CONTCAR)(?P<part>(\.relax\d+)?)(\.(gz|bz2|xz))?"
+logger = logging.getLogger(__name__)
+
+KIND = r"(?P<kind>vasprun\.xml|OUTCAR|POSCAR|CONTCAR|vasp\.out|custodian\.json)"
+PACKED = r"(\.(gz|bz2|xz))?"
+NAME = re.compile(rf"{KIND}(?P<part>(\.relax\d+)?){PACKED}")
+OTHER_NAMES = (
+    re.compile(rf"{KIND}(?P<part>[\w.-]+?){PACKED}"),
+    re.compile(rf"(?P<kind>vasprun)(?P<part>[\w.-]+?)\.xml{PACKED}"),
 )
+"""As people keep what a restart would overwrite: ``OUTCAR.1``, ``vasprun_old.xml``."""
+PARTS_OF_ONE = re.compile(
+    r"(runs?|relax|opt|steps?|parts?|try|restart|cont|job|outputs?|old|prev|bak|backup)?[._-]?\d*",
+    re.IGNORECASE,
+)
+"""Names of folders that may hold one relaxation between them, where nothing lies beside them."""
+MOST_FOLDERS = 20
+"""That are looked into."""
 ARCHIVE = re.compile(r"error\.(\d+)\.tar(\.gz)?")
 RESULTS = ("vasprun.xml", "OUTCAR")
 
@@ -34,7 +49,18 @@ class VaspFile:
 
 
 VaspFiles = Mapping[str, VaspFile]
-"""The files of one start of VASP: vasprun.xml, OUTCAR, POSCAR, CONTCAR, as far as there are."""
+"""The files of one start of VASP: vasprun.xml, OUTCAR, POSCAR, CONTCAR, vasp.out, as far as there
+are."""
+
+
+@dataclass(frozen=True)
+class OtherPart:
+    """Starts of VASP under names that do not say where they belong."""
+
+    name: str
+    """What to call it."""
+    find: Callable[[], list[VaspFiles]]
+    """Its files, in the order of their names; raises as `find_vasp_files`."""
 
 
 def find_vasp_files(path: Path) -> list[VaspFiles]:
@@ -47,6 +73,8 @@ def find_vasp_files(path: Path) -> list[VaspFiles]:
         the parts of a double relaxation (``OUTCAR.relax1``) and what has no such name; or one
         vasprun.xml or OUTCAR. All may be compressed.
 
+    Returns an empty list where there are `other_parts` alone.
+
     Raises
     ------
     ValueError
@@ -55,9 +83,8 @@ def find_vasp_files(path: Path) -> list[VaspFiles]:
         If an archive is damaged.
     """
     if path.is_dir():
-        groups = [*_archived(path), *_lying_in(path).values()]
-        found = [each for each in groups if any(kind in each for kind in RESULTS)]
-        if not found:
+        found = _in_directory(path)
+        if not found and not other_parts(path):
             raise ValueError(f"{path} holds no vasprun.xml and no OUTCAR; name what VASP left")
         return found
     if not path.is_file():
@@ -68,6 +95,63 @@ def find_vasp_files(path: Path) -> list[VaspFiles]:
     beside = _lying_in(path.parent).get(match["part"], {}) if match else {}
     inputs = {kind: file for kind, file in beside.items() if kind not in RESULTS}
     return [{**inputs, "OUTCAR": _plain(path)}]
+
+
+def other_parts(path: Path) -> list[OtherPart]:
+    """What else of VASP's a directory holds: files under other names, and folders.
+
+    Folders count where files of VASP lie beside them; else only those whose names are those of
+    parts, such as ``run1``, and not of systems.
+
+    Parameters
+    ----------
+    path
+        A directory; anything else has no other parts.
+    """
+    if not path.is_dir():
+        return []
+    groups: dict[str, dict[str, VaspFile]] = {}
+    for file in sorted(path.iterdir()):
+        if NAME.fullmatch(file.name) or not file.is_file():
+            continue
+        if match := next((m for one in OTHER_NAMES if (m := one.fullmatch(file.name))), None):
+            kind = "vasprun.xml" if match["kind"] == "vasprun" else match["kind"]
+            groups.setdefault(match["part"], {})[kind] = _plain(file)
+    parts = [_of_files(files) for files in groups.values() if _has_results(files)]
+    folders = [each for each in sorted(path.iterdir()) if each.is_dir() and _is_place(each)]
+    if not parts and not _in_directory(path):
+        folders = [each for each in folders if PARTS_OF_ONE.fullmatch(each.name)]
+    if len(folders) > MOST_FOLDERS:
+        logger.warning(
+            "%s: none of the %d folders of VASP's in it is looked into; their calls do not count",
+            path,
+            len(folders),
+        )
+        return parts
+    return parts + [OtherPart(str(each), partial(_in_directory, each)) for each in folders]
+
+
+def _of_files(files: VaspFiles) -> OtherPart:
+    name = " with ".join(files[kind].name for kind in RESULTS if kind in files)
+    return OtherPart(name, lambda: [files])
+
+
+def _is_place(folder: Path) -> bool:
+    """Whether results lie in a folder itself, as far as it may be looked into."""
+    try:
+        matches = [NAME.fullmatch(file.name) for file in folder.iterdir()]
+    except OSError:
+        return False
+    return any(match is not None and match["kind"] in RESULTS for match in matches)
+
+
+def _in_directory(path: Path) -> list[VaspFiles]:
+    groups = [*_archived(path), *_lying_in(path).values()]
+    return [each for each in groups if _has_results(each)]
+
+
+def _has_results(files: VaspFiles) -> bool:
+    return any(kind in files for kind in RESULTS)
 
 
 def _lying_in(directory: Path) -> dict[str, dict[str, VaspFile]]:

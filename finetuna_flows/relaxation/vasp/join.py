@@ -15,28 +15,15 @@ from finetuna_flows.geometry import fmax as largest_force
 from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Decision, Relaxation, Step
 from finetuna_flows.relaxation.run import check_threshold
-from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep, share_level
+from finetuna_flows.relaxation.vasp.history import SAME_CELL
 from finetuna_flows.relaxation.vasp.match import Indices, matched
 from finetuna_flows.structures.connectivity import integrity
-from finetuna_flows.vasp.tags import RELAXATIONS
 
 logger = logging.getLogger(__name__)
 
-OTHERS = {
-    -1: "one geometry",
-    0: "molecular dynamics",
-    5: "phonons",
-    6: "phonons",
-    7: "phonons",
-    8: "phonons",
-    11: "interactive: another program moved the atoms",
-    40: "a reaction path",
-    44: "a transition state",
-}
 DEFAULT_FMAX = 0.03
 """eV/Å, where the run itself had no threshold for forces; that of OC20."""
-SAME_CELL = 1e-5
-"""Å by which the vectors of one cell may differ, by rounding."""
 
 
 def join_runs(
@@ -76,7 +63,7 @@ def join_runs(
     start, order = matched(kept[0], like)
     last = kept[-1]
     for run in kept:
-        if run.settings.level != last.settings.level:
+        if not share_level(run, last):
             logger.warning(
                 "%s is at another level (%s) than the last (%s); its steps count",
                 run.source,
@@ -96,28 +83,48 @@ def join_runs(
         _tell_of_rest(last, threshold, count, len(steps))
         steps, settled = steps[:count], settled[:count]
     end = _newest(settled, last)
+    met_its_own = settled[-1] and largest_force(steps[-1].forces, free) <= -last.settings.ediffg
+    stop = StopReason.NOT_RECORDED  # the very last did not come to its first label
+    if reached[end]:
+        stop = StopReason.CONVERGED
+    elif last is runs[-1]:
+        stop = _why_it_stopped(last, met_its_own=met_its_own)
     return Relaxation(
-        method=RELAXATIONS[last.settings.ibrion],
+        method=last.settings.motion.method,
         level=last.settings.level,
         start=start,
         steps=steps,
-        stop_reason=StopReason.CONVERGED if reached[end] else _why_it_stopped(last),
+        stop_reason=stop,
         fmax_threshold=threshold,
         integrity=integrity(start, moved(start, steps[end].positions)),
         ended_at=end,
+        inferred=tuple(_inferred(runs)),
     )
 
 
+def _inferred(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    """What the runs do not say of themselves but show."""
+    motions = {run.settings.motion.method: run.settings.motion.evidence for run in runs}
+    if len(motions) > 1:
+        yield f"relaxed by {' and then by '.join(motions)}"
+    for method, evidence in motions.items():
+        if evidence:
+            yield f"relaxed by {method}, as {evidence} says"
+    for run in runs:
+        yield from run.notes
+
+
 def _check_is_relaxation(run: FinishedRun) -> None:
-    ibrion, nsw = run.settings.ibrion, run.settings.nsw
-    if ibrion not in RELAXATIONS:
-        what = OTHERS.get(ibrion, "something else")
-        known = ", ".join(f"{key} ({name})" for key, name in sorted(RELAXATIONS.items()))
-        raise ValueError(
-            f"{run.source} has IBRION {ibrion} ({what}) but a relaxation has one of {known}"
+    motion = run.settings.motion
+    if not motion.obstacles:
+        return
+    told = ""
+    if run.learned:
+        told = (
+            f" (of its steps {len(run.steps)} are of DFT and {run.learned} of the force field "
+            "alone, which are no labels)"
         )
-    if nsw < 1:
-        raise ValueError(f"{run.source} has NSW {nsw}: one geometry, but no relaxation")
+    raise ValueError(f"{run.source} {motion.refusal}{told}")
 
 
 def _check_one_cell(runs: Sequence[FinishedRun]) -> None:
@@ -180,13 +187,24 @@ def _newest(settled: Sequence[bool], run: FinishedRun) -> int:
     return found[-1]
 
 
-def _why_it_stopped(run: FinishedRun) -> StopReason:
+def _why_it_stopped(run: FinishedRun, *, met_its_own: bool) -> StopReason:
+    """Why a run ended that did not reach the threshold.
+
+    Parameters
+    ----------
+    run
+        The last.
+    met_its_own
+        Whether it reached the threshold of forces that it had itself, which is a looser one.
+    """
     energies = [step.label.force_energy for step in run.steps[-2:]]
-    if len(energies) == 2 and abs(energies[1] - energies[0]) < run.settings.ediffg:
+    if len(energies) == 2 and abs(energies[1] - energies[0]) < run.settings.ediffg and run.whole:
         return StopReason.OTHER_CRITERION  # EDIFFG is negative where it is a force
+    if met_its_own and run.whole:
+        return StopReason.OTHER_CRITERION
     if len(run.steps) >= run.settings.nsw:
         return StopReason.MAX_STEPS
-    return StopReason.OPTIMIZER_GAVE_UP
+    return StopReason.OPTIMIZER_GAVE_UP if run.gave_up else StopReason.NOT_RECORDED
 
 
 def _tell_of_rest(run: FinishedRun, threshold: float, end: int, count: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 import numpy as np
@@ -19,6 +19,7 @@ from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Label
 from finetuna_flows.relaxation.vasp.attempt import (
+    NO_WAY_DOWN,
     FinishedRun,
     FinishedStep,
     grid_of,
@@ -30,6 +31,8 @@ from finetuna_flows.relaxation.vasp.attempt import (
 )
 from finetuna_flows.vasp.calculation import last_change
 from finetuna_flows.vasp.level import ENGINE, STAND_IN
+from finetuna_flows.vasp.level_tags import TOLD_BY_OUTCAR
+from finetuna_flows.vasp.tags import is_true
 
 NUMBER = re.compile(r"-?\d+\.\d+")  # columns may touch
 TAG = re.compile(r"\b([A-Z][A-Z0-9_]+)\s*=\s*([^\s;]+)")
@@ -39,7 +42,6 @@ COUNTS = re.compile(r"ions per type =((?:\s+\d+)+)")
 DIVISIONS = re.compile(r"generate k-points for:((?:\s+\d+)+)")
 GIVEN = re.compile(r"   (\w+) = (.*\S)\s*$")
 """A line of the INCAR that VASP 6 repeats."""
-WORKED_WITH = ("GGA", "METAGGA", "ENCUT", "ISMEAR", "SIGMA", "ISPIN", "IVDW", "LDAU", "LDAUU")
 UNSET = ("--", "F")
 HUBBARD = re.compile(r"for each species\s+LDAUU\s*=\s*(.*\S)")
 TIME = re.compile(r"LOOP\+:.*?(\d+\.\d+)\s*$")
@@ -84,6 +86,10 @@ class _Reading:
     table: Array | None = None
     free: float | None = None
     energy: float | None = None
+    gave_up: bool = False
+    """Whether VASP wrote that its line search failed."""
+    learned: int = 0
+    """Steps of a machine-learned force field alone."""
 
     @property
     def n_atoms(self) -> int:
@@ -121,13 +127,17 @@ def read_outcar(stream: IO[bytes], source: str) -> FinishedRun:
     run = _run(reading, source)
     if not whole:
         warn_of_end(source, f"line {lines.number}", len(reading.steps))
-    return run
+    return replace(run, whole=whole)
 
 
 def _take(reading: _Reading, line: str, lines: _Lines) -> None:
     """Take what a line says, and those that belong to it."""
     if "- Iteration " in line:
         reading.iterations += 1
+    elif "(ML)" in line:
+        pass  # a table of the machine-learned force field, beside that of DFT or alone
+    elif NO_WAY_DOWN in line:
+        reading.gave_up = True
     elif "direct lattice vectors" in line and "position" not in line:
         reading.cell = _table(lines, 3, 6)[:, :3]
     elif "TOTAL-FORCE (eV/Angst)" in line:
@@ -173,6 +183,9 @@ def _take_head(reading: _Reading, line: str, lines: _Lines) -> None:
 
 def _finish_step(reading: _Reading, line: str) -> None:
     """Close an ionic step."""
+    if not reading.iterations and is_true(reading.tags.get("ML_LMLFF", "F")):
+        reading.learned += 1
+        return
     if reading.table is None or reading.free is None or reading.energy is None:
         raise ValueError("an ionic step ends without forces or energies")
     if reading.cell is None:
@@ -211,24 +224,36 @@ def _run(reading: _Reading, source: str) -> FinishedRun:
             "it is damaged"
         )
     symbols = [each for each, n in zip(elements, reading.counts, strict=True) for _ in range(n)]
+    level, by_number = _levels(reading)
     return FinishedRun(
         source=source,
-        settings=settings_of(reading.tags, _level(reading), source),
+        settings=settings_of(reading.tags, level, source),
         start=Atoms(symbols, positions=reading.start, cell=reading.first_cell, pbc=True),
         steps=tuple(reading.steps),
         constraints_known=False,
+        levels=frozenset({by_number}),
+        gave_up=reading.gave_up,
+        learned=reading.learned,
         started=reading.started,
     )
 
 
-def _level(reading: _Reading) -> str:
-    """Level of theory from the INCAR that VASP 6 repeats, else from the values it worked with."""
+def _levels(reading: _Reading) -> tuple[str, str]:
+    """Level of theory from the INCAR that VASP 6 repeats, else from the values it worked with.
+
+    By the grid of k-points where that is told, and by their number.
+    """
     tags = reading.tags
     given = dict(reading.incar)
     if not given:
-        given = {name: tags[name] for name in WORKED_WITH if tags.get(name, "--") not in UNSET}
+        told = TOLD_BY_OUTCAR.intersection(tags)
+        given = {name: tags[name] for name in told if tags[name] not in UNSET}
+    listed = grid = list_of(int(tags.get("NKPTS", 0)))
     if reading.divisions and reading.first_k_point is not None:
         style = "Monkhorst" if reading.first_k_point.any() else "Gamma"
-        return level_of(given, grid_of(style, reading.divisions), reading.titles, reading.engine)
-    listed = list_of(int(tags.get("NKPTS", 0)))
-    return level_of(given, listed, reading.titles, reading.engine)
+        grid = grid_of(style, reading.divisions)
+    by_grid, by_number = (
+        level_of(given, each, reading.titles, reading.engine, worked_with=tags)
+        for each in (grid, listed)
+    )
+    return by_grid, by_number

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import lzma
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +18,29 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.errors import ParentError
+from finetuna_flows.geometry import Array
 from finetuna_flows.records import Relaxation
-from finetuna_flows.relaxation.vasp.attempt import FinishedRun, FinishedStep
-from finetuna_flows.relaxation.vasp.files import VaspFile, VaspFiles, find_vasp_files
+from finetuna_flows.relaxation.vasp.attempt import FinishedRun
+from finetuna_flows.relaxation.vasp.ending import UNREADABLE, gave_up
+from finetuna_flows.relaxation.vasp.files import (
+    VaspFile,
+    VaspFiles,
+    find_vasp_files,
+    other_parts,
+)
+from finetuna_flows.relaxation.vasp.history import (
+    SAME_ENERGY,
+    History,
+    Part,
+    history_of,
+    is_same_run,
+)
 from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.outcar import read_outcar
 from finetuna_flows.relaxation.vasp.vasprun import read_vasprun
 from finetuna_flows.structures.constraints import without_scaled
 
 logger = logging.getLogger(__name__)
-
-SAME_ENERGY = 1e-3
-"""eV by which F of one ionic step may differ between vasprun.xml and OUTCAR."""
 
 
 def read_vasp_relaxation(
@@ -58,6 +70,10 @@ def read_vasp_relaxation(
 def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     """Read every start of VASP that a path holds, in the order of time.
 
+    Archives of custodian's and the parts of a double relaxation belong to it by their names; files
+    under other names (``OUTCAR.1``, ``vasprun.xml.old``) and folders (``run1``) where geometry
+    shows that they follow one another. The log names those that do not.
+
     Where there are vasprun.xml and OUTCAR, the one with more complete ionic steps is followed,
     which is vasprun.xml if they have the same, with the times of OUTCAR. What lies there twice,
     such as the last try in an archive of custodian's too, counts once.
@@ -67,10 +83,25 @@ def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     ValueError, ParentError
         As `read_vasp_relaxation`.
     """
+    place = Path(path)
+    known = _in_order(_read(files) for files in find_vasp_files(place))
+    parts, unread = _other_parts(place, known)
+    history = history_of(known, parts) if known else _without_names(place, parts, unread)
+    unread += [
+        f"{part.name} is not read, and its calls do not count: {why}"
+        for part, why in history.left_out
+    ]
+    for words in unread:
+        logger.warning("%s", words)
+    *before, last = history.runs
+    return [*before, replace(last, notes=(*last.notes, *unread))]
+
+
+def _in_order(found: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """Each run once, in the order of time."""
     runs: list[FinishedRun] = []
-    for files in find_vasp_files(Path(path)):
-        run = _read(files)
-        twin = next((each for each in runs if _is_same(each, run)), None)
+    for run in found:
+        twin = next((each for each in runs if is_same_run(each, run)), None)
         if twin is None:
             runs.append(run)
         elif len(run.steps) > len(twin.steps):
@@ -78,6 +109,48 @@ def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     if all(run.started for run in runs):
         runs.sort(key=lambda run: run.started)
     return runs
+
+
+def _other_parts(place: Path, known: list[FinishedRun]) -> tuple[list[Part], list[str]]:
+    """What lies there under other names and is not known yet, and what of it cannot be read.
+
+    Of what is known too, the longer reading is kept, in `known`.
+    """
+    parts: list[Part] = []
+    unread: list[str] = []
+    for other in other_parts(place):
+        try:
+            runs = _in_order(_read(files) for files in other.find())
+        except ParentError as exc:
+            unread.append(f"{other.name} is not read, and its calls do not count: {exc}")
+            continue
+        seen = [run for part in parts for run in part.runs]
+        new = []
+        for run in runs:
+            twin = next((each for each in known if is_same_run(each, run)), None)
+            if twin is None and not any(is_same_run(each, run) for each in seen):
+                new.append(run)
+            elif twin is not None and len(run.steps) > len(twin.steps):
+                known[known.index(twin)] = run
+        if new:
+            parts.append(Part(other.name, tuple(new)))
+    return parts, unread
+
+
+def _without_names(place: Path, parts: list[Part], unread: Sequence[str]) -> History:
+    """What belongs together where no name tells: all relaxations, in the order of geometry."""
+    found = [each for each in parts if not each.runs[-1].settings.motion.obstacles] or parts
+    if not found:
+        raise ParentError(f"nothing of {place} can be read: {'; '.join(unread)}")
+    last = max(found, key=lambda part: part.runs[-1].started)
+    history = history_of(last.runs, [each for each in parts if each is not last])
+    for part, why in history.left_out:
+        if part in found:
+            raise ValueError(
+                f"{place} holds {part.name} and {last.name}, which do not follow one another: "
+                f"{why}; name the one that is meant"
+            )
+    return history
 
 
 def _read(files: VaspFiles) -> FinishedRun:
@@ -97,7 +170,20 @@ def _read(files: VaspFiles) -> FinishedRun:
         raise failures[0]
     for failure in failures:
         logger.warning("%s; %s is read instead", failure, runs[0].source)
-    return _constrained(runs[0] if len(runs) == 1 else _merged(*runs), files)
+    run = _constrained(runs[0] if len(runs) == 1 else _merged(*runs), files)
+    return replace(run, left=_left(run, files), gave_up=run.gave_up or gave_up(files))
+
+
+def _left(run: FinishedRun, files: VaspFiles) -> Array | None:
+    """Positions in CONTCAR; None where it is missing, damaged, or of other atoms."""
+    if "CONTCAR" not in files:
+        return None
+    try:
+        found = _read_poscar(files["CONTCAR"])
+    except (ParentError, *UNREADABLE):
+        return None  # VASP was writing it
+    same = np.array_equal(found.numbers, run.start.numbers)
+    return np.asarray(found.positions, dtype=np.float64) if same else None
 
 
 def _merged(xml: FinishedRun, outcar: FinishedRun) -> FinishedRun:
@@ -114,9 +200,14 @@ def _merged(xml: FinishedRun, outcar: FinishedRun) -> FinishedRun:
         replace(one, label=replace(one.label, wall_time=other.label.wall_time))
         for one, other in pairs
     ]
-    if len(outcar.steps) <= len(xml.steps):
-        return replace(xml, steps=(*timed, *xml.steps[len(pairs) :]))
-    return replace(xml, steps=(*timed, *outcar.steps[len(pairs) :]))
+    longer = xml if len(outcar.steps) <= len(xml.steps) else outcar
+    return replace(
+        xml,
+        steps=(*timed, *longer.steps[len(pairs) :]),
+        levels=xml.levels | outcar.levels,
+        whole=xml.whole or outcar.whole,
+        gave_up=outcar.gave_up,
+    )
 
 
 def _constrained(run: FinishedRun, files: VaspFiles) -> FinishedRun:
@@ -141,17 +232,3 @@ def _read_poscar(file: VaspFile) -> Atoms:
             raise ParentError(f"{file.name} cannot be read: {exc}") from exc
     assert isinstance(atoms, Atoms)
     return without_scaled(atoms)
-
-
-def _is_same(one: FinishedRun, other: FinishedRun) -> bool:
-    """Whether two readings are of one start of VASP, one of them perhaps at an earlier time."""
-    return (
-        bool(one.started)
-        and one.started == other.started
-        and all(map(_same_step, one.steps, other.steps))
-    )
-
-
-def _same_step(one: FinishedStep, other: FinishedStep) -> bool:
-    mine, theirs = one.label, other.label
-    return (mine.force_energy, mine.wall_time) == (theirs.force_energy, theirs.wall_time)

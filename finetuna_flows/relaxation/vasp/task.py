@@ -73,6 +73,7 @@ def _run(calculation: Document, source: str) -> FinishedRun:
         given["incar"],
         kpoints if isinstance(kpoints, Kpoints) else Kpoints.from_dict(dict(kpoints)),
         _titles(given),
+        worked_with=given["parameters"],
     )
     return FinishedRun(
         source=source,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import IO
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
@@ -54,12 +55,16 @@ def read_vasprun(stream: IO[bytes], source: str) -> FinishedRun:
     """
     head: dict[str, Element] = {}
     steps: list[FinishedStep] = []
+    energies = 0  # outside of any step of DFT: those of a machine-learned force field
     end: str | None = None
     try:
         for _, element in iterparse(stream):  # noqa: S314 - what the user's own VASP wrote
             if element.tag == "calculation":
+                energies -= len(element.findall(".//energy"))
                 steps.append(_step(element, f"{source}, ionic step {len(steps) + 1}"))
                 element.clear()
+            elif element.tag == "energy":
+                energies += 1
             elif element.get("name") == "initialpos":
                 head["initialpos"] = element
             elif element.tag in HEAD:
@@ -74,7 +79,8 @@ def read_vasprun(stream: IO[bytes], source: str) -> FinishedRun:
         raise ParentError(f"{source} ends{where} without <{missing[0]}>; no geometry is in it")
     if end:
         warn_of_end(source, end, len(steps))
-    return _run(head, steps, source)
+    run = _run(head, steps, source)
+    return replace(run, whole=end is None, learned=0 if end else energies)
 
 
 def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) -> FinishedRun:
@@ -82,7 +88,11 @@ def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) ->
         titles = [row[4].text or "" for row in _rows(head["atominfo"], "atomtypes")]
         program = _values(head["generator"])
         engine = engine_in(program.get("subversion", ""))
-        level = level_of(_values(head["incar"]), _k_points(head["kpoints"]), titles, engine)
+        given, used = _values(head["incar"]), _values(head["parameters"])
+        level, by_number = (
+            level_of(given, k_points, titles, engine, worked_with=used)
+            for k_points in (_k_points(head["kpoints"]), _listed(head["kpoints"]))
+        )
         symbols = [(row[0].text or "").strip() for row in _rows(head["atominfo"], "atoms")]
         cell, positions = read_geometry(head["initialpos"])
         start = Atoms(
@@ -94,10 +104,11 @@ def _run(head: Mapping[str, Element], steps: list[FinishedStep], source: str) ->
             start.set_constraint(constraints_from(free_along_axes(cell, free)))
         return FinishedRun(
             source=source,
-            settings=settings_of(_values(head["parameters"]), level, source),
+            settings=settings_of({**given, **used}, level, source),
             start=start,
             steps=tuple(steps),
             constraints_known=True,
+            levels=frozenset({by_number}),
             started=moment(f"{program.get('date', '')} {program.get('time', '')}"),
         )
     except (KeyError, IndexError, AttributeError, ValueError) as exc:
@@ -129,13 +140,17 @@ def _k_points(element: Element) -> Kpoints:
     generation = element.find("generation")
     divisions = element.find("generation/v[@name='divisions']")
     if generation is None or divisions is None:
-        return list_of(len(element.findall("varray[@name='kpointlist']/v")))
+        return _listed(element)
     shift = element.find("generation/v[@name='usershift']")
     return grid_of(
         generation.get("param", ""),
         list(map(int, _text(divisions).split())),
         (0.0, 0.0, 0.0) if shift is None else list(map(float, _text(shift).split())),
     )
+
+
+def _listed(element: Element) -> Kpoints:
+    return list_of(len(element.findall("varray[@name='kpointlist']/v")))
 
 
 def _text(element: Element) -> str:

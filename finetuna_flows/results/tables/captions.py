@@ -11,6 +11,7 @@ from finetuna_flows.results.tables.layout import named
 from finetuna_flows.results.tables.methods import judged
 from finetuna_flows.results.tables.pairs import LEAST, LEAST_OF_SIGNS
 from finetuna_flows.results.tables.study import Outcome, Study
+from finetuna_flows.vasp.level_difference import level_difference
 
 
 def subject(study: Study) -> str:
@@ -113,7 +114,8 @@ def _why_not(row: ComparisonRow, reference: ComparisonRow) -> str:
     if reference.energy is None:
         return "the reference has none"
     if row.level_of_theory != reference.level_of_theory:
-        return "another level of theory"
+        how = level_difference(row.level_of_theory or "", reference.level_of_theory or "")
+        return f"another level of theory: they differ {how}" if how else "another level of theory"
     return "other atoms are fixed"
 
 
