@@ -12,6 +12,7 @@ from ase.data import atomic_numbers, covalent_radii
 from pymatgen.core.adsorption import AdsorbateSiteFinder
 
 from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.structures.axis import normal_last, surface_axis
 from finetuna_flows.structures.convert import to_structure
 from finetuna_flows.structures.prepare import Tag, tag_atoms
 from finetuna_flows.structures.surface import heights, surface_normal
@@ -19,6 +20,8 @@ from finetuna_flows.structures.validate import check_structure
 
 Site = Literal["ontop", "bridge", "hollow"]
 
+UP = 2
+"""Index of the cell vector that leads out of the surface once `_contiguous` has turned the cell."""
 EQUALLY_NEAR = 0.15
 """Å; surface atoms that a site touches may differ by this in their distance to it."""
 
@@ -37,7 +40,8 @@ def add_adsorbate(
     Parameters
     ----------
     slab
-        Its surface along the first two cell vectors; other adsorbates may be there already.
+        Its surface along two cell vectors, its top on the side of the third; other adsorbates may
+        be there already.
     molecule
         A symbol, a name that ``ase.build.molecule`` knows, or Atoms.
     site
@@ -56,7 +60,7 @@ def add_adsorbate(
         If the molecule overlaps with the slab, an adsorbate or its own images.
     """
     below = _contiguous(slab if slab.has("tags") else tag_atoms(slab))
-    normal = surface_normal(below)
+    normal = surface_normal(below, UP)
     points = _choose(adsorption_sites(below), site)
     if not 0 <= which < len(points):
         raise ValueError(f"`which` is {which} but the slab has {len(points)} {site} sites, from 0")
@@ -70,6 +74,8 @@ def add_adsorbate(
     guest.translate(point + level * normal - guest.positions[binding])
     guest.set_tags(int(Tag.ADSORBATE))
     covered: Atoms = below + guest
+    covered.set_cell(slab.cell)
+    covered.pbc = slab.pbc
     check_structure(covered)
     return covered
 
@@ -106,13 +112,18 @@ def _is_surface(finder: AdsorbateSiteFinder) -> Mask:
 
 
 def _contiguous(slab: Atoms) -> Atoms:
-    """The slab in one piece: atoms below its bottom moved up by whole cells."""
-    whole: Atoms = slab.copy()
-    if slab.pbc[2]:
-        normal = surface_normal(slab)
-        shift = heights(slab) - slab.positions @ normal
-        cells = np.round((shift - shift.min()) / (slab.cell[2] @ normal))
-        whole.set_positions(whole.positions + cells[:, None] * slab.cell[2], apply_constraint=False)
+    """The slab in one piece: atoms below its bottom moved up by whole cells.
+
+    Its third cell vector leads out of the surface then.
+    """
+    adsorbate = np.flatnonzero(slab.get_tags() == Tag.ADSORBATE).tolist()
+    whole = normal_last(slab, surface_axis(slab, adsorbate))
+    if whole.pbc[UP]:
+        normal = surface_normal(whole, UP)
+        shift = heights(whole, UP) - whole.positions @ normal
+        cells = np.round((shift - shift.min()) / (whole.cell[UP] @ normal))
+        up = cells[:, None] * whole.cell[UP]
+        whole.set_positions(whole.positions + up, apply_constraint=False)
     return whole
 
 
@@ -151,7 +162,7 @@ def _turned(molecule: Atoms, anchor: int | None, normal: Array) -> tuple[Atoms, 
 
 def _images(slab: Atoms, point: Array) -> tuple[Array, Array]:
     """Lateral distance in Å of the atoms' images from `point`, and their heights, shape (m, n)."""
-    normal = surface_normal(slab)
+    normal = surface_normal(slab, UP)
     a, b = np.asarray(slab.cell)[:2]
     shifts = np.array([i * a + j * b for i, j in product(range(-3, 4), repeat=2)])
     away = slab.positions[None] + shifts[:, None] - point
