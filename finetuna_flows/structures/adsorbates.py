@@ -11,8 +11,8 @@ from ase.build import molecule as ase_molecule
 from ase.data import atomic_numbers, covalent_radii
 from pymatgen.core.adsorption import AdsorbateSiteFinder
 
+from finetuna_flows.axis import normal_last, surface_axis
 from finetuna_flows.geometry import Array, Mask
-from finetuna_flows.structures.axis import normal_last, surface_axis
 from finetuna_flows.structures.convert import to_structure
 from finetuna_flows.structures.prepare import Tag, tag_atoms
 from finetuna_flows.structures.surface import heights, surface_normal

@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from monty.json import MSONable
 
+from finetuna_flows.axis import surface_axis
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components, moved
-from finetuna_flows.structures.axis import surface_axis
 from finetuna_flows.structures.constraints import constraints_from
 from finetuna_flows.structures.surface import LAYER_TOLERANCE, heights, layers
 

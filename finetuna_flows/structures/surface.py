@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from finetuna_flows.axis import AXES, gaps, is_periodic, surface_axis
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import Array
-from finetuna_flows.structures.axis import AXES, gaps, is_periodic, surface_axis
 
 LAYER_TOLERANCE = 0.3
 """Å. Heights farther apart than this belong to different layers: more than a surface rumples,

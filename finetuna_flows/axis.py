@@ -19,6 +19,8 @@ apart."""
 VACUUM_FACTOR = 1.5
 """Nor is one that is narrower than this times the sum of the covalent radii on both sides (Cordero
 et al., Dalton Trans. 2832 (2008), as in ASE): atoms so near are in contact."""
+ROUNDING = 1e-6
+"""Å by which a gap may fall short of vacuum."""
 WIDER = 1.5
 """How much wider the vacuum along the normal is than any other. Of the 20 published systems of the
 FINETUNA benchmark one has another, a cut across far sheets of MoTe2; the ratio is 1.66 there."""
@@ -134,7 +136,7 @@ def is_periodic(atoms: Atoms) -> Mask:
 def _empty(atoms: Atoms) -> Mask:
     """Whether there is vacuum along each cell vector if it is repeated."""
     reach = np.maximum(LEAST_VACUUM / 2, VACUUM_FACTOR * covalent_radii[atoms.numbers])
-    return np.array([_widest_gap(atoms, axis, reach) > 0 for axis in range(3)])
+    return np.array([_widest_gap(atoms, axis, reach) >= -ROUNDING for axis in range(3)])
 
 
 def _gaps(atoms: Atoms) -> Array:
