@@ -27,7 +27,7 @@ from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, Relax
 from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
 from finetuna_flows.structures.fingerprint import start_key
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 PACKAGES = (
     "finetuna-flows",

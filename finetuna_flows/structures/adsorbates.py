@@ -14,8 +14,9 @@ from pymatgen.core.adsorption import AdsorbateSiteFinder
 from finetuna_flows.axis import normal_last, surface_axis
 from finetuna_flows.geometry import Array, Mask
 from finetuna_flows.structures.convert import to_structure
-from finetuna_flows.structures.prepare import Tag, tag_atoms
+from finetuna_flows.structures.prepare import tag_atoms
 from finetuna_flows.structures.surface import heights, surface_normal
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED, Tag, find_adsorbate
 from finetuna_flows.structures.validate import check_structure
 
 Site = Literal["ontop", "bridge", "hollow"]
@@ -59,7 +60,7 @@ def add_adsorbate(
     StructureError
         If the molecule overlaps with the slab, an adsorbate or its own images.
     """
-    below = _contiguous(slab if slab.has("tags") else tag_atoms(slab))
+    below = _contiguous(_tagged(slab))
     normal = surface_normal(below, UP)
     points = _choose(adsorption_sites(below), site)
     if not 0 <= which < len(points):
@@ -76,6 +77,7 @@ def add_adsorbate(
     covered: Atoms = below + guest
     covered.set_cell(slab.cell)
     covered.pbc = slab.pbc
+    covered.info[ADSORBATE_FROM] = NAMED
     check_structure(covered)
     return covered
 
@@ -86,7 +88,8 @@ def adsorption_sites(slab: Atoms) -> dict[Site, list[Array]]:
     pymatgen calls the middle of a square of atoms a bridge, where its triangulation has an edge;
     here it is a hollow, because more than two atoms are equally near.
     """
-    bare = _contiguous(slab[slab.get_tags() != Tag.ADSORBATE])
+    tagged = _tagged(slab)
+    bare = _contiguous(tagged[tagged.get_tags() != Tag.ADSORBATE])
     bare.set_constraint()
     finder = AdsorbateSiteFinder(to_structure(bare))
     found = finder.find_adsorption_sites(  # type: ignore[no-untyped-call]  # pymatgen leaves it untyped
@@ -109,6 +112,13 @@ def _is_surface(finder: AdsorbateSiteFinder) -> Mask:
     return np.asarray(
         [name == "surface" for name in finder.slab.site_properties["surface_properties"]]
     )
+
+
+def _tagged(slab: Atoms) -> Atoms:
+    """With OC20's tags: its own, unless they count layers."""
+    own = slab.has("tags") and set(slab.get_tags().tolist()) <= {*Tag}
+    mistaken = own and (slab.get_tags() == Tag.ADSORBATE).any() and not find_adsorbate(slab).indices
+    return slab if own and not mistaken else tag_atoms(slab)
 
 
 def _contiguous(slab: Atoms) -> Atoms:

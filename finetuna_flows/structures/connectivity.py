@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from finetuna_flows.geometry import Array, Mask, displacements, free_components, moved
 from finetuna_flows.reasons import Integrity
-from finetuna_flows.structures.prepare import tagged_adsorbate
 from finetuna_flows.structures.surface import heights, surface_normal, vacuum
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 Indices = NDArray[np.int64]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from ase import Atoms
@@ -15,26 +14,13 @@ from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components, moved
 from finetuna_flows.structures.constraints import constraints_from
 from finetuna_flows.structures.surface import LAYER_TOLERANCE, heights, layers
-
-
-class Tag(IntEnum):
-    """What an atom is, by the convention of the Open Catalyst Project's OC20."""
-
-    SUBSURFACE = 0
-    SURFACE = 1
-    ADSORBATE = 2
-
-
-def tagged_adsorbate(atoms: Atoms) -> list[int]:
-    """Indices of the atoms tagged as adsorbate; none where the tags count layers instead.
-
-    ASE's slab builders count them from the top and give 0 to what is added: then there are tags
-    above 2, or all atoms tagged 2 are fixed.
-    """
-    tags = atoms.get_tags()
-    found: list[int] = np.flatnonzero(tags == Tag.ADSORBATE).tolist()
-    layers = tags.max(initial=0) > Tag.ADSORBATE or not free_components(atoms)[found].any()
-    return [] if layers else found
+from finetuna_flows.structures.tags import (
+    ADSORBATE_FROM,
+    NAMED,
+    Tag,
+    find_adsorbate,
+    tagged_adsorbate,
+)
 
 
 def fix_bottom_layers(
@@ -90,11 +76,13 @@ def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> A
     atoms
         With the constraints it is to have; an atom that is fixed in part counts as free.
     adsorbate_indices
-        The adsorbate; None: the atoms that are tagged so already.
+        The adsorbate, which counts as named then, whatever it looks like; None: the one that the
+        tags tell, see `find_adsorbate`.
     """
     tags = np.where(free_components(atoms).any(axis=1), Tag.SURFACE, Tag.SUBSURFACE)
+    known = find_adsorbate(atoms)
     if adsorbate_indices is None:
-        adsorbate = np.flatnonzero(atoms.get_tags() == Tag.ADSORBATE)
+        adsorbate = np.array(known.indices, dtype=np.int64)
     else:
         adsorbate = np.asarray(adsorbate_indices, dtype=np.int64)
         outside = adsorbate[(adsorbate < 0) | (adsorbate >= len(atoms))]
@@ -105,6 +93,10 @@ def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> A
     tags[adsorbate] = Tag.ADSORBATE
     tagged: Atoms = atoms.copy()
     tagged.set_tags(tags)
+    if adsorbate_indices is not None:
+        tagged.info[ADSORBATE_FROM] = NAMED
+    elif not known.indices and tagged.info.get(ADSORBATE_FROM) != NAMED and atoms.has("tags"):
+        tagged.info[ADSORBATE_FROM] = known.reason
     return tagged
 
 

@@ -23,7 +23,7 @@ from finetuna_flows.results.report.rounding import (
     significant,
 )
 from finetuna_flows.results.scale import shift_of
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 
 def details(doc: RelaxationDoc) -> dict[str, object]:
