@@ -25,10 +25,8 @@ ADSORBATE_FROM = "adsorbate_from"
 """Key of ``atoms.info``: `NAMED`, or why the tags that the atoms had before name no adsorbate."""
 NAMED = "named"
 """The user, or what put the adsorbate there, has named its atoms, which are tagged 2."""
-MOLECULAR = frozenset(
-    ("H", "He", "B", "C", "N", "O", "F", "Ne", "P", "S", "Cl", "Ar", "As", "Se", "Br", "Kr", "Te")
-    + ("I", "Xe")
-)
+UNTAGGED = "no atom has the tag 2"
+MOLECULAR = frozenset({"H", "B", "C", "N", "O", "F", "P", "S", "Cl", "As", "Se", "Br", "Te", "I"})
 """Elements that sheets of adsorbed molecules and graphene are made of; with others in it, a sheet
 that is bonded through is a layer of the slab."""
 
@@ -51,13 +49,15 @@ class Adsorbate:
     """By what it is known, or why not."""
     hint: tuple[int, ...] = ()
     """Atoms that may be meant where none is known."""
+    doubted: bool = False
+    """Whether the atoms have tags that could name an adsorbate, and are not believed."""
 
     def sentence(self, atoms: Atoms) -> str:
         """The same in words, of the atoms that it was found in."""
         if not self.indices:
-            meant = f"; perhaps {_said(atoms, self.hint)}" if self.hint else ""
+            meant = f"; perhaps it is {_said(atoms, self.hint)}" if self.hint else ""
             return f"no adsorbate is assumed: {self.reason}{meant}"
-        return f"adsorbate {_said(atoms, self.indices)}: {self.reason}"
+        return f"adsorbate {_said(atoms, self.indices)}, {self.reason}"
 
 
 def find_adsorbate(atoms: Atoms) -> Adsorbate:
@@ -73,16 +73,18 @@ def find_adsorbate(atoms: Atoms) -> Adsorbate:
     said = atoms.info.get(ADSORBATE_FROM)
     if said == NAMED:
         doubt = _doubt(atoms, indices) if indices else ""
-        named = "named as such" if indices else "it is named so"
+        named = "named as such" if indices else "none is named"
         return Adsorbate(indices, f"{named}, although {doubt}" if doubt else named)
     if len(tags) and not set(tags.tolist()) <= {*Tag}:
         words = f"the tags from {tags.min()} to {tags.max()} are not OC20's but count layers"
-        added = np.flatnonzero(tags == 0) if tags.min() == 0 else []
-        return Adsorbate((), words, tuple(int(index) for index in added))
+        added = tuple(np.flatnonzero(tags == 0).tolist())  # ASE's add_adsorbate gives 0
+        hint = added if added and not _doubt(atoms, added) else ()
+        return Adsorbate((), words, hint, doubted=True)
     if not indices:
-        return Adsorbate((), said if isinstance(said, str) and said else "no atom has the tag 2")
+        earlier = said if isinstance(said, str) else ""
+        return Adsorbate((), earlier or UNTAGGED, doubted=bool(earlier) and earlier != UNTAGGED)
     doubt = _doubt(atoms, indices)
-    return Adsorbate((), doubt) if doubt else Adsorbate(indices, "tagged 2")
+    return Adsorbate((), doubt, doubted=True) if doubt else Adsorbate(indices, "tagged 2")
 
 
 def tagged_adsorbate(atoms: Atoms) -> list[int]:
@@ -94,18 +96,19 @@ def _doubt(atoms: Atoms, indices: Sequence[int]) -> str:
     """Why these atoms do not look like an adsorbate; empty if they do."""
     members = np.asarray(indices)
     rest = np.setdiff1d(np.arange(len(atoms)), members)
-    tagged = f"the {len(members)} atoms tagged 2 ({atoms.symbols[members]})"
+    several = len(members) > 1
+    tagged = f"{_said(atoms, indices)} tagged 2"
     if not free_components(atoms)[members].any():
-        return f"{tagged} are all fixed"
+        return f"{tagged} {'are all' if several else 'is'} fixed"
     if _is_metal_sheet(atoms[members]):
-        return f"{tagged} are a metal bonded through the cell, as a layer of the slab is"
+        return f"{tagged} is metal bonded through the cell, as a layer of the slab is"
     if not len(rest):
         return ""
     formula = Counter(atoms.symbols[members])
-    tags = atoms.get_tags()
-    for tag in (Tag.SUBSURFACE, Tag.SURFACE):
-        if formula == Counter(atoms.symbols[tags == tag]):
-            return f"{tagged} are as many of the same elements as those tagged {tag}, a layer each"
+    tags = atoms.get_tags()[rest]
+    for tag in sorted(set(tags.tolist())):
+        if formula == Counter(atoms.symbols[rest[tags == tag]]):
+            return f"{tagged} is as much as is tagged {tag}, so that the tags count layers"
     try:
         axis = surface_axis(atoms, indices)
     except StructureError:
@@ -113,9 +116,9 @@ def _doubt(atoms: Atoms, indices: Sequence[int]) -> str:
     number = layers(heights(atoms[rest], axis))
     usual = float(np.median(np.bincount(number)))
     if len(members) >= usual and _reduced(formula) == _reduced(Counter(atoms.symbols[rest])):
-        return f"{tagged} are a layer of the slab, whose layers have {usual:g} atoms"
+        return f"{tagged} is a layer of the slab, whose layers have {usual:g} atoms each"
     if not any(is_exposed(atoms, index, rest, axis) for index in members):
-        return f"{tagged} lie within the slab"
+        return f"{tagged} {'lie' if several else 'lies'} within the slab"
     return ""
 
 

@@ -54,6 +54,7 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
         "threshold": doc.fmax_threshold,
         "stop": doc.stop_sentence,
         "integrity": doc.integrity_sentence,
+        "inferred": list(doc.inferred),
         "replayed": doc.replayed_calls,
         "directory": doc.dir_name,
         "packages": doc.packages,
