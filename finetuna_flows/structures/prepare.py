@@ -86,7 +86,7 @@ def _check_bottom(
             f"fixed: up is along {AXES[axis]}; turn the structure over, or fix its atoms in the "
             "file"
         )
-    fixed = ~free_components(atoms).any(axis=1)[slab]
+    fixed = np.asarray(~free_components(atoms)[slab].any(axis=1))
     if fixed[layer == layer.max()].all() and not fixed[layer == 0].any():
         raise StructureError(
             f"the top layer of {atoms.symbols} is fixed and its bottom is not, where layers would "

@@ -66,7 +66,7 @@ def heights(atoms: Atoms, axis: int | None = None) -> Array:
     normal = surface_normal(atoms, out)
     raw = np.asarray(atoms.positions @ normal)
     if not is_periodic(atoms)[out]:
-        return raw - raw.min()
+        return np.asarray(raw - raw.min())
     period = float(atoms.cell[out] @ normal)
     levels = np.sort(raw % period)
     widest = int(np.argmax(np.diff(levels, append=levels[0] + period)))

@@ -12,10 +12,11 @@ import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111
 from ase.constraints import FixAtoms
-from ase.io import read, write
+from ase.io import write
 from typer.testing import CliRunner, Result
 
 from finetuna_flows.cli import app
+from finetuna_flows.structures.read import read_structure
 from tests.relaxation.recorded_files import frame
 from tests.systems import oxygen_on_copper
 from tests.vasp import stand_in
@@ -66,7 +67,7 @@ def test_a_vacuum_along_a_is_found_by_all(tmp_path: Path) -> None:
         done = run(tmp_path, "relax", str(CASE / f"{name}.vasp"), *CHEAP, "--fix-layers", "2")
         assert done.exit_code == 1, done.stderr
         assert "Cu12O, 8 of 13 atoms fixed" in done.stderr
-        end = read(tmp_path / "runs" / name / "BFGS" / "CONTCAR")
+        end = read_structure(tmp_path / "runs" / name / "BFGS" / "CONTCAR")
         (constraint,) = end.constraints
         assert constraint.index.tolist() == list(range(8))
 
@@ -81,7 +82,9 @@ def test_layers_of_a_crystal_are_not_fixed_but_it_is_relaxed(tmp_path: Path) -> 
     assert "Cu4 has vacuum along no axis (widest gaps between atoms along a 1" in said
     done = run(tmp_path, "relax", "bulk.vasp", "--parent", "emt", "--method", "BFGS", "--json")
     assert done.exit_code == 0, done.stderr
-    first, second = only_document(done)["inferred"]  # type: ignore[misc]  # a list of words
+    said_of_it = only_document(done)["inferred"]
+    assert isinstance(said_of_it, list)
+    first, second = said_of_it
     assert first == "no adsorbate is assumed: no atom has the tag 2"
     assert second.startswith("no surface normal: Cu4 has vacuum along no axis")
 

@@ -11,8 +11,8 @@ def exposed_layers(slab: Atoms) -> list[int]:
     """Layers of which an atom sees the vacuum past the others."""
     everything = np.arange(len(slab))
     number = layers(heights(slab))
-    seen = [is_exposed(slab, each, np.delete(everything, each), 2) for each in everything]
-    return np.unique(number[seen]).tolist()
+    seen = [is_exposed(slab, each, np.delete(everything, each), 2) for each in range(len(slab))]
+    return sorted({int(each) for each in number[seen]})
 
 
 @pytest.mark.parametrize(
