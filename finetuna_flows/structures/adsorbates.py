@@ -11,14 +11,18 @@ from ase.build import molecule as ase_molecule
 from ase.data import atomic_numbers, covalent_radii
 from pymatgen.core.adsorption import AdsorbateSiteFinder
 
+from finetuna_flows.axis import normal_last, surface_axis
 from finetuna_flows.geometry import Array, Mask
 from finetuna_flows.structures.convert import to_structure
-from finetuna_flows.structures.prepare import Tag, tag_atoms
+from finetuna_flows.structures.prepare import tag_atoms
 from finetuna_flows.structures.surface import heights, surface_normal
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED, Tag, find_adsorbate
 from finetuna_flows.structures.validate import check_structure
 
 Site = Literal["ontop", "bridge", "hollow"]
 
+UP = 2
+"""Index of the cell vector that leads out of the surface once `_contiguous` has turned the cell."""
 EQUALLY_NEAR = 0.15
 """Å; surface atoms that a site touches may differ by this in their distance to it."""
 
@@ -37,7 +41,8 @@ def add_adsorbate(
     Parameters
     ----------
     slab
-        Its surface along the first two cell vectors; other adsorbates may be there already.
+        Its surface along two cell vectors, its top on the side of the third; other adsorbates may
+        be there already.
     molecule
         A symbol, a name that ``ase.build.molecule`` knows, or Atoms.
     site
@@ -55,8 +60,8 @@ def add_adsorbate(
     StructureError
         If the molecule overlaps with the slab, an adsorbate or its own images.
     """
-    below = _contiguous(slab if slab.has("tags") else tag_atoms(slab))
-    normal = surface_normal(below)
+    below = _contiguous(_tagged(slab))
+    normal = surface_normal(below, UP)
     points = _choose(adsorption_sites(below), site)
     if not 0 <= which < len(points):
         raise ValueError(f"`which` is {which} but the slab has {len(points)} {site} sites, from 0")
@@ -70,6 +75,9 @@ def add_adsorbate(
     guest.translate(point + level * normal - guest.positions[binding])
     guest.set_tags(int(Tag.ADSORBATE))
     covered: Atoms = below + guest
+    covered.set_cell(slab.cell)
+    covered.pbc = slab.pbc
+    covered.info[ADSORBATE_FROM] = NAMED
     check_structure(covered)
     return covered
 
@@ -80,7 +88,8 @@ def adsorption_sites(slab: Atoms) -> dict[Site, list[Array]]:
     pymatgen calls the middle of a square of atoms a bridge, where its triangulation has an edge;
     here it is a hollow, because more than two atoms are equally near.
     """
-    bare = _contiguous(slab[slab.get_tags() != Tag.ADSORBATE])
+    tagged = _tagged(slab)
+    bare = _contiguous(tagged[tagged.get_tags() != Tag.ADSORBATE])
     bare.set_constraint()
     finder = AdsorbateSiteFinder(to_structure(bare))
     found = finder.find_adsorption_sites(  # type: ignore[no-untyped-call]  # pymatgen leaves it untyped
@@ -105,14 +114,25 @@ def _is_surface(finder: AdsorbateSiteFinder) -> Mask:
     )
 
 
+def _tagged(slab: Atoms) -> Atoms:
+    """With OC20's tags: its own, unless they count layers."""
+    own = slab.has("tags") and set(slab.get_tags().tolist()) <= {*Tag}
+    mistaken = own and (slab.get_tags() == Tag.ADSORBATE).any() and not find_adsorbate(slab).indices
+    return slab if own and not mistaken else tag_atoms(slab)
+
+
 def _contiguous(slab: Atoms) -> Atoms:
-    """The slab in one piece: atoms below its bottom moved up by whole cells."""
-    whole: Atoms = slab.copy()
-    if slab.pbc[2]:
-        normal = surface_normal(slab)
-        shift = heights(slab) - slab.positions @ normal
-        cells = np.round((shift - shift.min()) / (slab.cell[2] @ normal))
-        whole.set_positions(whole.positions + cells[:, None] * slab.cell[2], apply_constraint=False)
+    """The slab in one piece: atoms below its bottom moved up by whole cells.
+
+    Its third cell vector leads out of the surface then.
+    """
+    whole = normal_last(slab, surface_axis(slab))
+    if whole.pbc[UP]:
+        normal = surface_normal(whole, UP)
+        shift = heights(whole, UP) - whole.positions @ normal
+        cells = np.round((shift - shift.min()) / (whole.cell[UP] @ normal))
+        up = cells[:, None] * whole.cell[UP]
+        whole.set_positions(whole.positions + up, apply_constraint=False)
     return whole
 
 
@@ -151,7 +171,7 @@ def _turned(molecule: Atoms, anchor: int | None, normal: Array) -> tuple[Atoms, 
 
 def _images(slab: Atoms, point: Array) -> tuple[Array, Array]:
     """Lateral distance in Å of the atoms' images from `point`, and their heights, shape (m, n)."""
-    normal = surface_normal(slab)
+    normal = surface_normal(slab, UP)
     a, b = np.asarray(slab.cell)[:2]
     shifts = np.array([i * a + j * b for i, j in product(range(-3, 4), repeat=2)])
     away = slab.positions[None] + shifts[:, None] - point

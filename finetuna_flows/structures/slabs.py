@@ -21,6 +21,8 @@ CUBIC = ("sc", "fcc", "bcc", "diamond", "zincblende", "rocksalt", "cesiumchlorid
 """Crystals of which ASE makes the conventional cell."""
 HEXAGONAL = ("hcp", "wurtzite")
 """Crystals whose primitive cell is the conventional one."""
+UP = 2
+"""Index of the cell vector that pymatgen leads out of the surface."""
 
 
 def build_slab(
@@ -70,15 +72,15 @@ def build_slab(
         raise ValueError(f"`supercell` is {supercell} but must be at least (1, 1)")
     conventional = _conventional(bulk, lattice_constant, crystal)
     slab = _upright(_cut(conventional, miller, n_layers, termination))
-    number = layers(heights(slab))
+    number = layers(heights(slab, UP))
     if len(set(slab.symbols)) == 1:
         slab = slab[number > number.max() - n_layers]
     slab = slab.repeat((*supercell, 1))
-    height = heights(slab)
+    height = heights(slab, UP)
     slab.positions[:, 2] = height + vacuum / 2
     slab.cell[2] = (0.0, 0.0, height.max() + vacuum)
     slab = slab[np.argsort(np.round(height, 3), kind="stable")]
-    return tag_atoms(fix_bottom_layers(slab, fixed_layers))
+    return tag_atoms(fix_bottom_layers(slab, fixed_layers, axis=UP))
 
 
 def _conventional(
@@ -113,8 +115,8 @@ def _cut(
 ) -> Structure:
     generator = SlabGenerator(bulk, miller, min_slab_size=1.0, min_vacuum_size=1.0)
     cell = to_atoms(generator.oriented_unit_cell)
-    thickness = float(abs(cell.cell[2] @ surface_normal(cell)))
-    repeats = math.ceil(n_layers / (int(layers(heights(cell)).max()) + 1))
+    thickness = float(abs(cell.cell[2] @ surface_normal(cell, UP)))
+    repeats = math.ceil(n_layers / (int(layers(heights(cell, UP)).max()) + 1))
     generator.min_slab_size = (repeats - 0.5) * thickness  # rounded up to whole cells
     slabs = generator.get_slabs()
     if not 0 <= termination < len(slabs):
