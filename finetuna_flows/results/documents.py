@@ -123,13 +123,10 @@ class RelaxationDoc(StructureMetadata):
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
     inferred: tuple[str, ...] = ()
-    """What was inferred of `initial_structure`, and from what, a sentence each: the adsorbate, the
-    surface normal."""
+    """What was inferred, and from what, a sentence each: of `initial_structure` the adsorbate and
+    the surface normal; of an import also its method, the order of its parts, what was not read."""
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
-    inferred: tuple[str, ...] = ()
-    """Of a relaxation that was imported: what its files do not say but show, and by what; and what
-    lay beside them and shows no place in it."""
     packages: dict[str, str]
     """Version of each package that can change a number."""
     dir_name: str | None = None
