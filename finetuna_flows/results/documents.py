@@ -24,6 +24,7 @@ from finetuna_flows.reasons import FailureReason, Integrity, QueryReason, StopRe
 from finetuna_flows.results.document_parts import (
     BlobReference,
     Document,
+    ForceConsistency,
     LedgerEntry,
     Timings,
     Trajectory,
@@ -122,6 +123,8 @@ class RelaxationDoc(StructureMetadata):
     paused_time: float = 0.0
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
+    force_consistency: ForceConsistency | None = None
+    """Whether the parent's forces are the gradient of its energies; None in older documents."""
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
     packages: dict[str, str]

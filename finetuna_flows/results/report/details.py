@@ -52,13 +52,21 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
     return {
         "level": doc.level_of_theory,
         "threshold": doc.fmax_threshold,
-        "stop": doc.stop_sentence,
+        "stop": _stop(doc),
         "integrity": doc.integrity_sentence,
         "replayed": doc.replayed_calls,
         "directory": doc.dir_name,
         "packages": doc.packages,
         "spec": doc.spec,
     }
+
+
+def _stop(doc: RelaxationDoc) -> str:
+    """Why it ended, and in numbers where the parent's forces contradict its energies."""
+    forces = doc.force_consistency
+    if forces is None or forces.gradient or forces.contradiction is None:
+        return doc.stop_sentence
+    return f"{doc.stop_sentence}; {forces.contradiction}"
 
 
 def _curve(trajectory: Trajectory) -> Mapping[str, object]:
