@@ -22,7 +22,7 @@ from pymatgen.core.structure import Molecule, Structure
 from finetuna_flows.finetuning.recipe import AdaptReport
 from finetuna_flows.records import Relaxation
 from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
-from finetuna_flows.results.course import ledger, timings, trajectory
+from finetuna_flows.results.course import force_consistency, ledger, timings, trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
@@ -114,6 +114,7 @@ def build_relaxation_doc(
         timings=timings(relaxation.steps),
         paused_time=paused_time,
         inferred=(*inferred(relaxation.start), *relaxation.inferred),
+        force_consistency=force_consistency(relaxation),
         damaged=tuple(damaged),
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,

@@ -81,6 +81,9 @@ def _row(
 ) -> ComparisonRow:
     measured, note = _against(doc, reference, energy_tolerance)
     notes = [] if doc.converged else [f"not converged: {doc.stop_sentence}"]
+    forces = doc.force_consistency
+    if forces is not None and not forces.gradient and forces.contradiction:
+        notes.append(f"its forces contradict its energies: {forces.contradiction}")
     if doc.damaged:
         notes.append(f"{len(doc.damaged)} parts of its files were damaged, so calls may be missing")
     return ComparisonRow(

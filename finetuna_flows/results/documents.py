@@ -24,6 +24,7 @@ from finetuna_flows.reasons import FailureReason, Integrity, QueryReason, StopRe
 from finetuna_flows.results.document_parts import (
     BlobReference,
     Document,
+    ForceConsistency,
     LedgerEntry,
     Timings,
     Trajectory,
@@ -125,6 +126,8 @@ class RelaxationDoc(StructureMetadata):
     inferred: tuple[str, ...] = ()
     """What was inferred, and from what, a sentence each: of `initial_structure` the adsorbate and
     the surface normal; of an import also its method, the order of its parts, what was not read."""
+    force_consistency: ForceConsistency | None = None
+    """Whether the parent's forces are the gradient of its energies; None in older documents."""
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
     packages: dict[str, str]

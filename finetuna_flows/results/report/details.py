@@ -56,7 +56,7 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
     return {
         "level": doc.level_of_theory,
         "threshold": doc.fmax_threshold,
-        "stop": doc.stop_sentence,
+        "stop": _stop(doc),
         "integrity": doc.integrity_sentence,
         "inferred": list(doc.inferred),
         "replayed": doc.replayed_calls,
@@ -64,6 +64,14 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
         "packages": doc.packages,
         "spec": doc.spec,
     }
+
+
+def _stop(doc: RelaxationDoc) -> str:
+    """Why it ended, and in numbers where the parent's forces contradict its energies."""
+    forces = doc.force_consistency
+    if forces is None or forces.gradient or forces.contradiction is None:
+        return doc.stop_sentence
+    return f"{doc.stop_sentence}; {forces.contradiction}"
 
 
 def _curve(trajectory: Trajectory) -> Mapping[str, object]:
