@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import Array
+from finetuna_flows.ties import first_highest, ranks
 
 LAYER_TOLERANCE = 0.3
 """Å. Heights farther apart than this belong to different layers: more than a surface rumples,
 less than the closest layers of a stepped metal, 0.7 Å on fcc (211)."""
+
+EQUAL_GAPS = 1e-6
+"""Å; of gaps between atoms that differ by less, the lowest in the cell is the widest one."""
 
 
 def surface_normal(atoms: Atoms) -> Array:
@@ -48,7 +52,7 @@ def heights(atoms: Atoms) -> Array:
     if period is None or not len(atoms):
         return np.asarray(raw - raw.min(initial=np.inf))
     levels, gaps = _gaps(raw, period)
-    bottom = levels[(int(np.argmax(gaps)) + 1) % len(levels)]
+    bottom = levels[(first_highest(gaps, EQUAL_GAPS) + 1) % len(levels)]
     # an atom just below the bottom by rounding must not land a whole period above it
     return np.asarray((raw - bottom + 1e-9) % period - 1e-9).clip(min=0.0)
 
@@ -72,10 +76,7 @@ def layers(height: Array, tolerance: float = LAYER_TOLERANCE) -> NDArray[np.int6
     tolerance
         Å; a wider gap between neighbouring heights separates two layers.
     """
-    order = np.argsort(height, kind="stable")
-    numbers = np.empty(len(height), dtype=np.int64)
-    numbers[order] = np.cumsum(np.diff(height[order], prepend=height[order][:1]) > tolerance)
-    return numbers
+    return ranks(height, tolerance)
 
 
 def _period(atoms: Atoms, normal: Array) -> float | None:
