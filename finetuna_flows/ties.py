@@ -16,6 +16,8 @@ from finetuna_flows.geometry import Array
 SHORT_OF_HALF = 2 / 701
 """Of a grid's step; a number that falls short of a half by less is rounded up. No decimal and no
 simple fraction lies right there, whereas halves come from exact fractions of a lattice constant."""
+HALVES = 9
+"""Decimals; a number that differs from a half by less is a half."""
 
 
 def first_lowest(values: ArrayLike, tolerance: float) -> int:
@@ -74,3 +76,8 @@ def within_cell(fractions: ArrayLike, tolerance: float) -> Array:
     """
     given = np.asarray(fractions, dtype=np.float64)
     return np.asarray(given - np.floor(given + tolerance))
+
+
+def nearest_whole(value: float) -> int:
+    """Round as Python does, a half to the even number; what is a half but for rounding is one."""
+    return round(round(value, HALVES))

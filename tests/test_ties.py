@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from finetuna_flows.ties import first_highest, first_lowest, on_grid, order_by, ranks, within_cell
+from finetuna_flows.ties import (
+    first_highest,
+    first_lowest,
+    nearest_whole,
+    on_grid,
+    order_by,
+    ranks,
+    within_cell,
+)
 
 LAST_BIT = 4e-16
 
@@ -49,3 +57,10 @@ def test_fractions_just_below_a_whole_number_are_in_the_next_cell() -> None:
     assert within_cell([-LAST_BIT, 1 - 1e-9, 0.25, -0.75, 2.5], 1e-6) == pytest.approx(
         [0.0, 0.0, 0.25, 0.25, 0.5], abs=1e-8
     )
+
+
+@pytest.mark.parametrize("off", [-1e-14, 0.0, 1e-14])
+def test_whole_number_next_to_a_half_does_not_hang_on_the_last_bit(off: float) -> None:
+    halves = [0.5, 1.5, 2.5, 12.5, 13.5]
+    assert [nearest_whole(each + off) for each in halves] == [round(each) for each in halves]
+    assert [nearest_whole(each) for each in (2.499, 2.501, 7.0 + off)] == [2, 3, 7]
