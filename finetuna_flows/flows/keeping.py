@@ -115,10 +115,9 @@ def fingerprint_of(document: RelaxationDoc) -> str:
 
 def _differs_by_rounding(document: RelaxationDoc, uuid: str, store: JobStore) -> bool:
     """Whether the stored document, which is whole, says the same as rounded on another machine."""
-    known = store.query_one({"uuid": uuid}, properties=["output"], load=True)["output"]
-    whole = RelaxationDoc.model_validate(
-        {name: value for name, value in known.items() if not name.startswith("@")}
-    )
+    (known,) = store.query({"uuid": uuid}, properties=["output"], load=True)
+    fields = {key: value for key, value in known["output"].items() if not key.startswith("@")}
+    whole = RelaxationDoc.model_validate(fields)
     then, now = (each.model_dump(mode="json", include=set(SAYS_ALL)) for each in (whole, document))
     return not differences(then, now)
 

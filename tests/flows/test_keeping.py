@@ -132,7 +132,7 @@ def test_two_imports_at_once(
 def moved_by(document: RelaxationDoc, way: float) -> RelaxationDoc:
     """The document with every position a little farther along x."""
     trajectory = document.trajectory
-    assert trajectory is not None
+    assert isinstance(trajectory, Trajectory)
     positions = (np.array(trajectory.positions) + np.array([way, 0.0, 0.0])).tolist()
     changed = {**trajectory.model_dump(), "positions": positions}
     return document.model_copy(update={"trajectory": Trajectory.model_validate(changed)})
