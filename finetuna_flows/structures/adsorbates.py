@@ -8,7 +8,7 @@ from ase.build import molecule as ase_molecule
 from ase.data import atomic_numbers, covalent_radii
 
 from finetuna_flows.geometry import Array
-from finetuna_flows.structures.plane import Images, Plane, in_one_piece
+from finetuna_flows.structures.plane import UP, Images, Plane, in_one_piece
 from finetuna_flows.structures.prepare import Tag, tag_atoms
 from finetuna_flows.structures.setting import GRID
 from finetuna_flows.structures.sites import adsorption_sites, sites_called
@@ -36,7 +36,8 @@ def add_adsorbate(
     Parameters
     ----------
     slab
-        Its surface along the first two cell vectors; other adsorbates may be there already.
+        Its surface along two cell vectors, its top on the side of the third; other adsorbates may
+        be there already.
     molecule
         A symbol, a name that ``ase.build.molecule`` knows, or Atoms.
     site
@@ -63,7 +64,7 @@ def add_adsorbate(
     >>> covered = add_adsorbate(build_slab("Pt", (1, 1, 1)), "CO", "fcc")
     """
     below = in_one_piece(slab if slab.has("tags") else tag_atoms(slab))
-    normal = surface_normal(below)
+    normal = surface_normal(below, UP)
     sites = sites_called(adsorption_sites(below), site)
     if not 0 <= which < len(sites):
         names = ", ".join(each.name for each in sites)
@@ -82,6 +83,8 @@ def add_adsorbate(
     guest.set_positions(on_grid(guest.positions, GRID))
     guest.set_tags(int(Tag.ADSORBATE))
     covered: Atoms = below + guest
+    covered.set_cell(slab.cell)
+    covered.pbc = slab.pbc
     check_structure(covered)
     return covered
 

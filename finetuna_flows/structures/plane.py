@@ -9,10 +9,15 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from finetuna_flows.axis import normal_last, surface_axis
 from finetuna_flows.geometry import Array, Mask
+from finetuna_flows.structures.prepare import Tag
 from finetuna_flows.structures.surface import heights, surface_normal
 from finetuna_flows.ties import within_cell
 
+UP = 2
+"""Index of the cell vector that leads out of a surface, as pymatgen cuts it and as `in_one_piece`
+turns the cell."""
 REACH = 12.0
 """Å along the surface; images of atoms are taken as far as this from the cell, and two cells."""
 SAME_PLACE = 1e-4
@@ -30,8 +35,8 @@ class Plane:
 
     @classmethod
     def of(cls, slab: Atoms) -> Plane:
-        """The plane that a slab's surface lies in."""
-        return cls(np.vstack([np.asarray(slab.cell)[:2], surface_normal(slab)]))
+        """The plane of the first two vectors of a slab, whose third one leads out of it."""
+        return cls(np.vstack([np.asarray(slab.cell)[:2], surface_normal(slab, UP)]))
 
     def split(self, positions: Array) -> Array:
         """Fractions of the two vectors, from 0 to 1, and heights in Å; shape (n, 3)."""
@@ -80,11 +85,16 @@ class Images:
 
 
 def in_one_piece(slab: Atoms) -> Atoms:
-    """The slab with the atoms below its bottom moved up by whole cells."""
-    whole: Atoms = slab.copy()
-    if slab.pbc[2]:
-        normal = surface_normal(slab)
-        shift = heights(slab) - slab.positions @ normal
-        cells = np.round((shift - shift.min()) / (slab.cell[2] @ normal))
-        whole.set_positions(whole.positions + cells[:, None] * slab.cell[2], apply_constraint=False)
+    """The slab with the atoms below its bottom moved up by whole cells.
+
+    Its third cell vector leads out of the surface then.
+    """
+    adsorbate = np.flatnonzero(slab.get_tags() == Tag.ADSORBATE).tolist()
+    whole = normal_last(slab, surface_axis(slab, adsorbate))
+    if whole.pbc[UP]:
+        normal = surface_normal(whole, UP)
+        shift = heights(whole, UP) - whole.positions @ normal
+        cells = np.round((shift - shift.min()) / (whole.cell[UP] @ normal))
+        up = cells[:, None] * whole.cell[UP]
+        whole.set_positions(whole.positions + up, apply_constraint=False)
     return whole

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from monty.json import MSONable
 
+from finetuna_flows.axis import surface_axis
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components, moved
 from finetuna_flows.structures.constraints import constraints_from
@@ -36,7 +37,13 @@ def tagged_adsorbate(atoms: Atoms) -> list[int]:
     return [] if layers else found
 
 
-def fix_bottom_layers(atoms: Atoms, n_layers: int, tolerance: float = LAYER_TOLERANCE) -> Atoms:
+def fix_bottom_layers(
+    atoms: Atoms,
+    n_layers: int,
+    tolerance: float = LAYER_TOLERANCE,
+    *,
+    axis: int | None = None,
+) -> Atoms:
     """Fix the lowest layers of the slab, besides what is fixed already.
 
     Parameters
@@ -47,16 +54,21 @@ def fix_bottom_layers(atoms: Atoms, n_layers: int, tolerance: float = LAYER_TOLE
         How many to fix.
     tolerance
         Å; a wider gap between neighbouring heights separates two layers.
+    axis
+        Index of the cell vector that leads up, out of the surface; None: as `surface_axis` finds
+        it.
 
     Raises
     ------
     StructureError
-        If the slab has fewer layers.
+        If the slab has fewer layers, or its surface is not known.
     """
     if n_layers < 0:
         raise ValueError(f"`n_layers` is {n_layers} but must not be negative")
-    slab = np.setdiff1d(np.arange(len(atoms)), tagged_adsorbate(atoms))
-    layer = layers(heights(atoms[slab]), tolerance)
+    adsorbate = tagged_adsorbate(atoms)
+    slab = np.setdiff1d(np.arange(len(atoms)), adsorbate)
+    up = surface_axis(atoms, adsorbate) if axis is None else axis
+    layer = layers(heights(atoms[slab], up), tolerance)
     found = int(layer.max(initial=-1)) + 1
     if n_layers > found:
         raise StructureError(

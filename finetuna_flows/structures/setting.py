@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from finetuna_flows.geometry import Array
+from finetuna_flows.structures.plane import UP
 from finetuna_flows.structures.surface import heights, layers
 from finetuna_flows.ties import on_grid, order_by, within_cell
 
@@ -41,7 +42,7 @@ def in_setting(slab: Atoms) -> Atoms:
     slab
         Primitive, with its first two vectors in the plane z = 0, reduced, and the third along z.
     """
-    depth = layers(-heights(slab))
+    depth = layers(-heights(slab, UP))
     flat = slab.positions[:, :2]
     bases = _bases(np.asarray(slab.cell)[:2, :2])
     settings = [
@@ -54,7 +55,7 @@ def in_setting(slab: Atoms) -> Atoms:
 def in_order(slab: Atoms) -> Atoms:
     """The atoms by layer from the bottom, in a layer by their fractional coordinates."""
     along_a, along_b = _fractions(slab).T
-    columns = [layers(heights(slab)), along_a, along_b, slab.positions[:, 2]]
+    columns = [layers(heights(slab, UP)), along_a, along_b, slab.positions[:, 2]]
     ordered: Atoms = slab[order_by(columns, SAME_PLACE)]
     return ordered
 

@@ -13,6 +13,7 @@ from pymatgen.core.surface import SlabGenerator
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from finetuna_flows.structures.convert import to_atoms, to_structure
+from finetuna_flows.structures.plane import UP
 from finetuna_flows.structures.prepare import fix_bottom_layers, tag_atoms
 from finetuna_flows.structures.setting import gridded, in_order, in_setting
 from finetuna_flows.structures.surface import heights, layers, surface_normal
@@ -75,14 +76,14 @@ def build_slab(
         raise ValueError(f"`supercell` is {supercell} but must be at least (1, 1)")
     conventional = _conventional(bulk, lattice_constant, crystal)
     slab = _upright(_cut(conventional, miller, n_layers, termination))
-    number = layers(heights(slab))
+    number = layers(heights(slab, UP))
     if len(set(slab.symbols)) == 1:
         slab = slab[number > number.max() - n_layers]
     slab = in_setting(slab).repeat((*supercell, 1))
-    height = heights(slab)
+    height = heights(slab, UP)
     slab.positions[:, 2] = height + vacuum / 2
     slab.cell[2] = (0.0, 0.0, height.max() + vacuum)
-    return tag_atoms(fix_bottom_layers(in_order(gridded(slab)), fixed_layers))
+    return tag_atoms(fix_bottom_layers(in_order(gridded(slab)), fixed_layers, axis=UP))
 
 
 def _conventional(
@@ -117,8 +118,8 @@ def _cut(
 ) -> Structure:
     generator = SlabGenerator(bulk, miller, min_slab_size=1.0, min_vacuum_size=1.0)
     cell = to_atoms(generator.oriented_unit_cell)
-    thickness = float(abs(cell.cell[2] @ surface_normal(cell)))
-    repeats = math.ceil(n_layers / (int(layers(heights(cell)).max()) + 1))
+    thickness = float(abs(cell.cell[2] @ surface_normal(cell, UP)))
+    repeats = math.ceil(n_layers / (int(layers(heights(cell, UP)).max()) + 1))
     generator.min_slab_size = (repeats - 0.5) * thickness  # rounded up to whole cells
     slabs = generator.get_slabs()
     if not 0 <= termination < len(slabs):
@@ -134,7 +135,7 @@ def _cut(
 def _composition(slab: Structure) -> list[list[int]]:
     """Atomic numbers layer by layer from the top down."""
     atoms = to_atoms(slab)
-    depth = layers(-heights(atoms))
+    depth = layers(-heights(atoms, UP))
     return [sorted(atoms.numbers[depth == each].tolist()) for each in range(max(depth) + 1)]
 
 

@@ -146,6 +146,18 @@ def test_names_and_surroundings_do_not_depend_on_the_cell(miller: tuple[int, int
         assert [(s.name, s.elements, s.coordination) for s in found] == expected
 
 
+def test_sites_are_found_whichever_cell_vector_leads_out_of_the_surface() -> None:
+    slab = build_slab("Pt", (2, 1, 1))
+    expected = adsorption_sites(slab)
+    for order in ([1, 2, 0], [2, 0, 1]):
+        other = slab.copy()
+        other.set_cell(slab.cell.array[order])
+        assert adsorption_sites(other) == expected
+        covered, reference = (add_adsorbate(each, "CO", "fcc") for each in (other, slab))
+        assert (covered.cell.array == other.cell.array).all()
+        assert covered.positions == pytest.approx(reference.positions, abs=1e-7)
+
+
 def test_site_is_the_one_with_the_lowest_fractional_coordinates() -> None:
     slab = build_slab("Cu", lattice_constant=3.6)
     for site in adsorption_sites(slab):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
@@ -191,7 +191,8 @@ def _structure(atoms: Atoms) -> Structure:
     properties: dict[str, list[Any]] = {ORDER: list(range(len(atoms)))}
     if moments.any():
         properties["magmom"] = moments.tolist()
+    if atoms.has("tags"):
+        properties["tags"] = atoms.get_tags().tolist()
     scaled = atoms.cell.scaled_positions(atoms.positions)
-    return Structure(
-        np.asarray(atoms.cell), list(atoms.symbols), scaled, site_properties=properties
-    )
+    lattice = Lattice(np.asarray(atoms.cell), pbc=tuple(atoms.pbc.tolist()))
+    return Structure(lattice, list(atoms.symbols), scaled, site_properties=properties)
