@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import fcc111, graphene, molecule
 from ase.data import covalent_radii
+from scipy.spatial.transform import Rotation
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components
@@ -101,6 +102,21 @@ def test_anchor_turns_the_molecule(slab: Atoms, anchor: int) -> None:
     bound, rest = covered.positions[len(slab) + anchor], covered.positions[len(slab) + 1 - anchor]
     assert (rest - bound)[:2] == pytest.approx(0.0, abs=1e-9)
     assert rest[2] > bound[2]
+
+
+@pytest.mark.parametrize("cosine", [-1.0, 1.0])
+def test_molecule_along_the_normal_is_turned_whole(slab: Atoms, cosine: float) -> None:
+    tilted = slab.copy()
+    tilted.rotate(35, (1, 2, 0.5), rotate_cell=True)
+    normal = np.cross(tilted.cell[0], tilted.cell[1])
+    guest = molecule("CH3OH")
+    up = np.delete(guest.positions, 1, axis=0).mean(axis=0) - guest.positions[1]
+    turn, _ = Rotation.align_vectors([cosine * normal], [up])
+    guest.positions = turn.apply(guest.positions)
+    covered = add_adsorbate(tilted, guest, anchor=1, height=3.0)[len(slab) :]
+    assert covered.get_all_distances() == pytest.approx(guest.get_all_distances(), abs=1e-7)
+    away = np.delete(covered.positions, 1, axis=0).mean(axis=0) - covered.positions[1]
+    assert away / np.linalg.norm(away) == pytest.approx(normal / np.linalg.norm(normal), abs=1e-6)
 
 
 def test_anchor_in_the_centre_needs_no_turn(slab: Atoms) -> None:
