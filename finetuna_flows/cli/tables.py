@@ -67,6 +67,7 @@ def facts(doc: RelaxationDoc) -> Iterator[tuple[str, str]]:
     yield "parent mode", doc.parent_mode or ""
     yield "tags", ", ".join(doc.tags)
     yield "directory", doc.dir_name or ""
+    yield "inferred", "; ".join(doc.inferred)
     yield "damaged", "; ".join(doc.damaged)
 
 

@@ -25,6 +25,7 @@ from finetuna_flows.relaxation.vasp.task import runs_of_task
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.structures.connectivity import integrity
+from finetuna_flows.structures.inferred import tell_inferred
 from finetuna_flows.structures.read import read_structure
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,9 @@ class ImportedRelaxMaker(Maker):
         """
         if prev_dir is not None:
             raise ValueError(f"`prev_dir` is {prev_dir} but an import has no use for it")
-        return self.document(self.read(read_structure(structure)))
+        atoms = read_structure(structure)
+        tell_inferred(atoms)
+        return self.document(self.read(atoms))
 
     def document(self, relaxation: Relaxation, damaged: Sequence[str] = ()) -> RelaxationDoc:
         """The document of what was read, and what could not be; its times are those of reading."""
@@ -190,6 +193,7 @@ def imported_documents(
         except ValueError as error:
             yield recording, error
             continue
+        tell_inferred(start)
         found = replace(found, start=start, integrity=integrity(start, found.final))
         maker = ImportedRelaxMaker(
             name=name or found.method,

@@ -27,7 +27,8 @@ from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, Relax
 from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
 from finetuna_flows.structures.fingerprint import start_key
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.inferred import inferred
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 PACKAGES = (
     "finetuna-flows",
@@ -112,6 +113,7 @@ def build_relaxation_doc(
         ),
         timings=timings(relaxation.steps),
         paused_time=paused_time,
+        inferred=inferred(relaxation.start),
         damaged=tuple(damaged),
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,

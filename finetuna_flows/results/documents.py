@@ -122,6 +122,9 @@ class RelaxationDoc(StructureMetadata):
     paused_time: float = 0.0
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
+    inferred: tuple[str, ...] = ()
+    """What was inferred of `initial_structure`, and from what, a sentence each: the adsorbate, the
+    surface normal."""
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
     packages: dict[str, str]

@@ -8,11 +8,11 @@ from ase.build import molecule as ase_molecule
 from ase.data import atomic_numbers, covalent_radii
 
 from finetuna_flows.geometry import Array
-from finetuna_flows.structures.plane import UP, Images, Plane, in_one_piece
-from finetuna_flows.structures.prepare import Tag, tag_atoms
+from finetuna_flows.structures.plane import UP, Images, Plane, in_one_piece, with_tags
 from finetuna_flows.structures.setting import GRID
 from finetuna_flows.structures.sites import adsorption_sites, sites_called
 from finetuna_flows.structures.surface import surface_normal
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED, Tag
 from finetuna_flows.structures.validate import check_structure
 from finetuna_flows.ties import first_lowest, on_grid
 
@@ -63,7 +63,7 @@ def add_adsorbate(
     >>> from finetuna_flows.structures.slabs import build_slab
     >>> covered = add_adsorbate(build_slab("Pt", (1, 1, 1)), "CO", "fcc")
     """
-    below = in_one_piece(slab if slab.has("tags") else tag_atoms(slab))
+    below = in_one_piece(with_tags(slab))
     normal = surface_normal(below, UP)
     sites = sites_called(adsorption_sites(below), site)
     if not 0 <= which < len(sites):
@@ -85,6 +85,7 @@ def add_adsorbate(
     covered: Atoms = below + guest
     covered.set_cell(slab.cell)
     covered.pbc = slab.pbc
+    covered.info[ADSORBATE_FROM] = NAMED
     check_structure(covered)
     return covered
 

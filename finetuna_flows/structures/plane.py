@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from finetuna_flows.axis import normal_last, surface_axis
 from finetuna_flows.geometry import Array, Mask
-from finetuna_flows.structures.prepare import Tag
+from finetuna_flows.structures.prepare import tag_atoms
 from finetuna_flows.structures.surface import heights, surface_normal
+from finetuna_flows.structures.tags import Tag, find_adsorbate
 from finetuna_flows.ties import within_cell
 
 UP = 2
@@ -82,6 +83,13 @@ class Images:
     def chosen(self, which: Mask) -> Images:
         """The images that a mask of shape (m,) chooses."""
         return Images(self.positions[which], self.atoms[which])
+
+
+def with_tags(slab: Atoms) -> Atoms:
+    """The slab with OC20's tags: its own, unless they count layers."""
+    own = slab.has("tags") and set(slab.get_tags().tolist()) <= {*Tag}
+    mistaken = own and (slab.get_tags() == Tag.ADSORBATE).any() and not find_adsorbate(slab).indices
+    return slab if own and not mistaken else tag_atoms(slab)
 
 
 def in_one_piece(slab: Atoms) -> Atoms:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from ase import Atoms
 from monty.json import MSONable
+from numpy.typing import NDArray
 
-from finetuna_flows.axis import surface_axis
+from finetuna_flows.axis import AXES, is_periodic, surface_axis
 from finetuna_flows.errors import StructureError
-from finetuna_flows.geometry import free_components, moved
+from finetuna_flows.geometry import Array, free_components, moved
 from finetuna_flows.structures.constraints import constraints_from
-from finetuna_flows.structures.surface import LAYER_TOLERANCE, heights, layers
+from finetuna_flows.structures.surface import LAYER_TOLERANCE, heights, layers, surface_normal
+from finetuna_flows.structures.tags import (
+    ADSORBATE_FROM,
+    NAMED,
+    Tag,
+    find_adsorbate,
+    tagged_adsorbate,
+)
 
+logger = logging.getLogger(__name__)
 
-class Tag(IntEnum):
-    """What an atom is, by the convention of the Open Catalyst Project's OC20."""
-
-    SUBSURFACE = 0
-    SURFACE = 1
-    ADSORBATE = 2
-
-
-def tagged_adsorbate(atoms: Atoms) -> list[int]:
-    """Indices of the atoms tagged as adsorbate; none where the tags count layers instead.
-
-    ASE's slab builders count them from the top and give 0 to what is added: then there are tags
-    above 2, or all atoms tagged 2 are fixed.
-    """
-    tags = atoms.get_tags()
-    found: list[int] = np.flatnonzero(tags == Tag.ADSORBATE).tolist()
-    layers = tags.max(initial=0) > Tag.ADSORBATE or not free_components(atoms)[found].any()
-    return [] if layers else found
+BELOW = 0.5
+"""Å by which an adsorbate must be nearer to the bottom of the slab than to its top to lie below."""
 
 
 def fix_bottom_layers(
@@ -61,7 +54,7 @@ def fix_bottom_layers(
     Raises
     ------
     StructureError
-        If the slab has fewer layers, or its surface is not known.
+        If the slab has fewer layers, its surface is not known, or the adsorbate lies below it.
     """
     if n_layers < 0:
         raise ValueError(f"`n_layers` is {n_layers} but must not be negative")
@@ -76,10 +69,47 @@ def fix_bottom_layers(
             "apart make two layers); fix fewer"
         )
     free = free_components(atoms)
+    if n_layers:
+        _check_bottom(atoms, slab, layer, up)
     free[slab[layer < n_layers]] = False
     fixed: Atoms = atoms.copy()
     fixed.set_constraint(constraints_from(free))
     return fixed
+
+
+def _check_bottom(
+    atoms: Atoms, slab: NDArray[np.int64], layer: NDArray[np.int64], axis: int
+) -> None:
+    """Refuse to fix the side that the adsorbate is on; tell it if the other side is fixed."""
+    adsorbate = np.setdiff1d(np.arange(len(atoms)), slab)
+    if len(adsorbate) and (_above_middle(atoms, slab, adsorbate, axis) < -BELOW).all():
+        raise StructureError(
+            f"the adsorbate {atoms.symbols[adsorbate]} lies below the slab, where layers would be "
+            f"fixed: up is along {AXES[axis]}; turn the structure over, or fix its atoms in the "
+            "file"
+        )
+    fixed = ~free_components(atoms).any(axis=1)[slab]
+    if fixed[layer == layer.max()].all() and not fixed[layer == 0].any():
+        logger.warning(
+            "the top layer of %s is fixed and the bottom was not; up is along %s",
+            atoms.symbols,
+            AXES[axis],
+        )
+
+
+def _above_middle(
+    atoms: Atoms, slab: NDArray[np.int64], others: NDArray[np.int64], axis: int
+) -> Array:
+    """Å along the normal, from the nearest image of the slab's middle to each other atom."""
+    normal = surface_normal(atoms, axis)
+    height = heights(atoms[slab], axis)
+    lowest = int(np.argmin(height))
+    middle = atoms.positions[slab[lowest]] @ normal + height.max() / 2
+    above = atoms.positions[others] @ normal - middle
+    if is_periodic(atoms)[axis]:
+        rise = atoms.cell[axis] @ normal
+        above -= rise * np.floor(above / rise + 0.5 - BELOW / rise)
+    return np.asarray(above)
 
 
 def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> Atoms:
@@ -90,11 +120,13 @@ def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> A
     atoms
         With the constraints it is to have; an atom that is fixed in part counts as free.
     adsorbate_indices
-        The adsorbate; None: the atoms that are tagged so already.
+        The adsorbate, which counts as named then, whatever it looks like; None: the one that the
+        tags tell, see `find_adsorbate`.
     """
     tags = np.where(free_components(atoms).any(axis=1), Tag.SURFACE, Tag.SUBSURFACE)
+    known = find_adsorbate(atoms)
     if adsorbate_indices is None:
-        adsorbate = np.flatnonzero(atoms.get_tags() == Tag.ADSORBATE)
+        adsorbate = np.array(known.indices, dtype=np.int64)
     else:
         adsorbate = np.asarray(adsorbate_indices, dtype=np.int64)
         outside = adsorbate[(adsorbate < 0) | (adsorbate >= len(atoms))]
@@ -105,6 +137,10 @@ def tag_atoms(atoms: Atoms, adsorbate_indices: Sequence[int] | None = None) -> A
     tags[adsorbate] = Tag.ADSORBATE
     tagged: Atoms = atoms.copy()
     tagged.set_tags(tags)
+    if adsorbate_indices is not None:
+        tagged.info[ADSORBATE_FROM] = NAMED
+    elif not known.indices and tagged.info.get(ADSORBATE_FROM) != NAMED and atoms.has("tags"):
+        tagged.info[ADSORBATE_FROM] = known.reason
     return tagged
 
 

@@ -14,11 +14,11 @@ from scipy.sparse.csgraph import connected_components
 
 from finetuna_flows.geometry import Array
 from finetuna_flows.structures.convert import to_structure
-from finetuna_flows.structures.plane import SAME_PLACE, Images, Plane, in_one_piece
-from finetuna_flows.structures.prepare import Tag
+from finetuna_flows.structures.plane import SAME_PLACE, Images, Plane, in_one_piece, with_tags
 from finetuna_flows.structures.setting import GRID
 from finetuna_flows.structures.stacking import Stacking, stacking
 from finetuna_flows.structures.surface_points import EQUALLY_NEAR, Kind, Point, surface_points
+from finetuna_flows.structures.tags import Tag
 from finetuna_flows.ties import on_grid, order_by
 
 SYMMETRY = 0.1
@@ -72,7 +72,8 @@ def adsorption_sites(slab: Atoms) -> tuple[AdsorptionSite, ...]:
     >>> [site.name for site in adsorption_sites(build_slab("Fe", (1, 1, 0)))]
     ['ontop', 'bridge-short', 'bridge-long', 'hollow']
     """
-    bare = in_one_piece(slab[slab.get_tags() != Tag.ADSORBATE])
+    tagged = with_tags(slab)
+    bare = in_one_piece(tagged[tagged.get_tags() != Tag.ADSORBATE])
     bare.set_constraint()
     plane = Plane.of(bare)
     groups = _orbits(bare, surface_points(bare), plane)

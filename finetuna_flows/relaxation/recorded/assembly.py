@@ -19,6 +19,7 @@ from finetuna_flows.relaxation.recorded.starts import FirstGeometry, StartingStr
 from finetuna_flows.relaxation.vasp.match import Indices, matched
 from finetuna_flows.structures.constraints import without_scaled
 from finetuna_flows.structures.fingerprint import start_key
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,14 @@ class Source:
         return self.reading.only in (None, (system, method))
 
     def labelled(self, start: Atoms, system: str) -> Atoms:
-        """Copy with no info but the structure's label; with that of `like`, where there is one."""
+        """Copy with no info but the structure's label and whether its adsorbate was named.
+
+        Of `like`, where there is one, all info comes along.
+        """
         copy: Atoms = start.copy()
         if self.like is None:
-            copy.info = {"system": system}
+            named = {ADSORBATE_FROM: NAMED} if start.info.get(ADSORBATE_FROM) == NAMED else {}
+            copy.info = {"system": system, **named}
         else:
             said = {"system": self.reading.system} if self.reading.system is not None else {}
             copy.info = {**self.like.info, **said}

@@ -23,7 +23,7 @@ from finetuna_flows.results.report.rounding import (
     significant,
 )
 from finetuna_flows.results.scale import shift_of
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 
 def details(doc: RelaxationDoc) -> dict[str, object]:
@@ -54,6 +54,7 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
         "threshold": doc.fmax_threshold,
         "stop": doc.stop_sentence,
         "integrity": doc.integrity_sentence,
+        "inferred": list(doc.inferred),
         "replayed": doc.replayed_calls,
         "directory": doc.dir_name,
         "packages": doc.packages,
