@@ -10,7 +10,6 @@ from typing import get_args
 import numpy as np
 from ase import Atoms
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-from scipy.sparse.csgraph import connected_components
 
 from finetuna_flows.geometry import Array
 from finetuna_flows.structures.convert import to_structure
@@ -105,25 +104,31 @@ def sites_called(sites: Sequence[AdsorptionSite], name: str) -> list[AdsorptionS
 
 def _orbits(slab: Atoms, points: list[Point], plane: Plane) -> list[list[Point]]:
     """Points grouped by symmetry; in each group those with the lowest coordinates first."""
-    cell, up = slab.cell.array, plane.axes[2]
-    operations = [
-        each
-        for each in SpacegroupAnalyzer(to_structure(slab), SYMMETRY).get_symmetry_operations()
-        if (up @ np.linalg.inv(cell) @ each.rotation_matrix.T @ cell) @ up > 0  # top stays top
-    ]
-    fractions = np.array([point.position for point in points]) @ np.linalg.inv(cell)
+    rotations, shifts = _symmetry(slab, plane.axes[2])
+    positions = np.array([point.position for point in points])
+    fractions = positions @ np.linalg.inv(slab.cell.array)
     kinds = np.array([point.kind for point in points])
-    equal = np.zeros((len(points), len(points)), dtype=bool)
-    for operation in operations:
-        image = fractions @ operation.rotation_matrix.T + operation.translation_vector
-        off = image[:, None] - fractions
-        equal |= np.linalg.norm((off - np.round(off)) @ cell, axis=2) < EQUALLY_NEAR
-    _, orbit = connected_components(equal & (kinds[:, None] == kinds))
-    split = plane.split(np.array([point.position for point in points]))
-    groups: dict[int, list[Point]] = defaultdict(list)
-    for index in order_by(list(split.T), SAME_PLACE):
-        groups[orbit[index]].append(points[index])
-    return list(groups.values())
+    left = order_by(list(plane.split(positions).T), SAME_PLACE)
+    groups = []
+    while len(left):
+        first = left[0]
+        off = (rotations @ fractions[first] + shifts)[:, None] - fractions[left]
+        away = np.linalg.norm((off - np.round(off)) @ slab.cell.array, axis=2)
+        equal = (away < EQUALLY_NEAR).any(axis=0) & (kinds[left] == kinds[first])
+        groups.append([points[index] for index in left[equal]])
+        left = left[~equal]
+    return groups
+
+
+def _symmetry(slab: Atoms, up: Array) -> tuple[Array, Array]:
+    """Rotations (m, 3, 3) and shifts (m, 3) of fractional coordinates that leave the top on top."""
+    cell = slab.cell.array
+    found = SpacegroupAnalyzer(to_structure(slab), SYMMETRY).get_symmetry_operations()
+    rotations = np.array([operation.rotation_matrix for operation in found])
+    shifts = np.array([operation.translation_vector for operation in found])
+    turned = up @ np.linalg.inv(cell) @ rotations.transpose(0, 2, 1) @ cell
+    kept = turned @ up > 0
+    return rotations[kept], shifts[kept]
 
 
 def _order(
