@@ -207,7 +207,7 @@ class ComparisonBuilder(Builder):
         for entry in self.source.query(
             {**self._criteria, **same_family},
             properties=["output.uuid", "output.initial_structure"],
-            sort={"output.completed_at": 1},
+            sort={"output.completed_at": 1, "output.uuid": 1},
         ):
             starts[entry["output"]["uuid"]] = geometry_of(entry["output"]["initial_structure"])
         groups = {}
