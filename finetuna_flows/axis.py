@@ -13,6 +13,8 @@ from finetuna_flows.geometry import Array, Mask
 
 AXES = "abc"
 """Names of the cell vectors."""
+ADSORBATE = 2
+"""OC20's tag of an adsorbate's atoms."""
 LEAST_VACUUM = 5.0
 """Å; no narrower gap is vacuum. The layers of graphite and of layered iodides lie 3.3 to 3.6 Å
 apart."""
@@ -26,7 +28,7 @@ WIDER = 1.5
 FINETUNA benchmark one has another, a cut across far sheets of MoTe2; the ratio is 1.66 there."""
 
 
-def surface_axis(atoms: Atoms, adsorbate: Sequence[int] = ()) -> int:
+def surface_axis(atoms: Atoms, adsorbate: Sequence[int] | None = None) -> int:
     """Cell vector that leads out of the surface, through the widest gap between atoms.
 
     It is the one along which the structure is not periodic, where there is one such. Else it is
@@ -37,7 +39,8 @@ def surface_axis(atoms: Atoms, adsorbate: Sequence[int] = ()) -> int:
     atoms
         A slab.
     adsorbate
-        Indices of its adsorbate: if that fills the vacuum, the gaps without it count.
+        Indices of its adsorbate: if that fills the vacuum, the gaps without it count. None: the
+        atoms with OC20's tag of an adsorbate, 2.
 
     Raises
     ------
@@ -51,12 +54,13 @@ def surface_axis(atoms: Atoms, adsorbate: Sequence[int] = ()) -> int:
             f"the cell vectors of {atoms.symbols} span 0 Å² but a slab needs a surface along two "
             "of them"
         )
+    left_out = np.flatnonzero(atoms.get_tags() == ADSORBATE) if adsorbate is None else adsorbate
     try:
         return _only_axis(atoms)
     except StructureError:
-        if not len(adsorbate):
+        if len(left_out) in (0, len(atoms)):
             raise
-    return _only_axis(atoms[np.setdiff1d(np.arange(len(atoms)), adsorbate)])
+    return _only_axis(atoms[np.setdiff1d(np.arange(len(atoms)), left_out)])
 
 
 def has_vacuum(atoms: Atoms) -> Mask:

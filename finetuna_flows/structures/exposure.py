@@ -81,4 +81,4 @@ def _beside(atoms: Atoms, axis: int, thickness: float) -> Array:
     counts[is_periodic(atoms)] = np.ceil(reach * across + 1)[is_periodic(atoms)]
     counts[axis] = 0
     steps = list(product(*(range(-count, count + 1) for count in counts)))
-    return np.array(steps, dtype=np.float64) @ np.asarray(atoms.cell.complete())
+    return np.asarray(np.array(steps, dtype=np.float64) @ np.asarray(atoms.cell.complete()))

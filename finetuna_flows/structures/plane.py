@@ -97,8 +97,7 @@ def in_one_piece(slab: Atoms) -> Atoms:
 
     Its third cell vector leads out of the surface then.
     """
-    adsorbate = np.flatnonzero(slab.get_tags() == Tag.ADSORBATE).tolist()
-    whole = normal_last(slab, surface_axis(slab, adsorbate))
+    whole = normal_last(slab, surface_axis(slab))
     if whole.pbc[UP]:
         normal = surface_normal(whole, UP)
         shift = heights(whole, UP) - whole.positions @ normal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +22,6 @@ from finetuna_flows.structures.tags import (
     find_adsorbate,
     tagged_adsorbate,
 )
-
-logger = logging.getLogger(__name__)
 
 BELOW = 0.5
 """Å by which an adsorbate must be nearer to the bottom of the slab than to its top to lie below."""
@@ -54,7 +51,8 @@ def fix_bottom_layers(
     Raises
     ------
     StructureError
-        If the slab has fewer layers, its surface is not known, or the adsorbate lies below it.
+        If the slab has fewer layers, its surface is not known, the adsorbate lies below it, or its
+        whole top layer is fixed and nothing of the lowest.
     """
     if n_layers < 0:
         raise ValueError(f"`n_layers` is {n_layers} but must not be negative")
@@ -80,7 +78,7 @@ def fix_bottom_layers(
 def _check_bottom(
     atoms: Atoms, slab: NDArray[np.int64], layer: NDArray[np.int64], axis: int
 ) -> None:
-    """Refuse to fix the side that the adsorbate is on; tell it if the other side is fixed."""
+    """Refuse to fix the adsorbate's side, or the free side of a slab whose other one is fixed."""
     adsorbate = np.setdiff1d(np.arange(len(atoms)), slab)
     if len(adsorbate) and (_above_middle(atoms, slab, adsorbate, axis) < -BELOW).all():
         raise StructureError(
@@ -88,12 +86,12 @@ def _check_bottom(
             f"fixed: up is along {AXES[axis]}; turn the structure over, or fix its atoms in the "
             "file"
         )
-    fixed = ~free_components(atoms).any(axis=1)[slab]
+    fixed = np.asarray(~free_components(atoms)[slab].any(axis=1))
     if fixed[layer == layer.max()].all() and not fixed[layer == 0].any():
-        logger.warning(
-            "the top layer of %s is fixed and the bottom was not; up is along %s",
-            atoms.symbols,
-            AXES[axis],
+        raise StructureError(
+            f"the top layer of {atoms.symbols} is fixed and its bottom is not, where layers would "
+            f"be fixed: up is along {AXES[axis]}; turn the structure over, or fix its atoms in the "
+            "file"
         )
 
 

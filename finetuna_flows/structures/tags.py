@@ -30,6 +30,9 @@ MOLECULAR = frozenset({"H", "B", "C", "N", "O", "F", "P", "S", "Cl", "As", "Se",
 """Elements that sheets of adsorbed molecules and graphene are made of; with others in it, a sheet
 that is bonded through is a layer of the slab."""
 
+SAME_SHARE = 0.75
+"""Share of their atoms that two layers have in common where a few atoms are replaced."""
+
 
 class Tag(IntEnum):
     """What an atom is, by the convention of the Open Catalyst Project's OC20."""
@@ -107,7 +110,7 @@ def _doubt(atoms: Atoms, indices: Sequence[int]) -> str:
     formula = Counter(atoms.symbols[members])
     tags = atoms.get_tags()[rest]
     for tag in sorted(set(tags.tolist())):
-        if formula == Counter(atoms.symbols[rest[tags == tag]]):
+        if _alike(formula, Counter(atoms.symbols[rest[tags == tag]])):
             return f"{tagged} is as much as is tagged {tag}, so that the tags count layers"
     try:
         axis = surface_axis(atoms, indices)
@@ -120,6 +123,15 @@ def _doubt(atoms: Atoms, indices: Sequence[int]) -> str:
     if not any(is_exposed(atoms, index, rest, axis) for index in members):
         return f"{tagged} {'lie' if several else 'lies'} within the slab"
     return ""
+
+
+def _alike(one: Counter[str], other: Counter[str]) -> bool:
+    """Whether two groups of atoms may be two layers of one slab, some atoms perhaps replaced."""
+    if one == other:
+        return True
+    if one.total() == 1 or one.total() != other.total():
+        return False
+    return not set(one) & MOLECULAR or (one & other).total() >= SAME_SHARE * one.total()
 
 
 def _is_metal_sheet(part: Atoms) -> bool:

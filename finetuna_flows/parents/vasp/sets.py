@@ -40,8 +40,6 @@ INCAR = {
 
 KPOINT_LENGTH = 40.0
 """Å."""
-ADSORBATE = 2
-"""OC20's tag of an adsorbate's atoms."""
 
 
 def _potcars() -> dict[str, str]:
@@ -121,10 +119,10 @@ def across(structure: Structure) -> tuple[int, ...]:
         structure.cart_coords,
         cell=structure.lattice.matrix,
         pbc=structure.lattice.pbc,
+        tags=structure.site_properties.get("tags"),
     )
-    tags = np.array(structure.site_properties.get("tags", []))
     try:
-        axis = surface_axis(atoms, np.flatnonzero(tags == ADSORBATE).tolist())
+        axis = surface_axis(atoms)
     except StructureError as exc:
         vacuum = has_vacuum(atoms)
         once = (2,) if vacuum[2] else tuple(np.flatnonzero(vacuum).tolist())
