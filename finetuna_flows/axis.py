@@ -21,6 +21,8 @@ apart."""
 VACUUM_FACTOR = 1.5
 """Nor is one that is narrower than this times the sum of the covalent radii on both sides (Cordero
 et al., Dalton Trans. 2832 (2008), as in ASE): atoms so near are in contact."""
+FLAT = 1e-6
+"""Area or volume of the cell vectors, relative to their lengths' product, that counts as none."""
 ROUNDING = 1e-6
 """Å by which a gap may fall short of vacuum."""
 WIDER = 1.5
@@ -47,12 +49,15 @@ def surface_axis(atoms: Atoms, adsorbate: Sequence[int] | None = None) -> int:
     StructureError
         If there is vacuum along no axis (a crystal) or alike along several (a wire, a molecule),
         or along others than the one that is not periodic, naming the gaps; if two cell vectors
-        or more are missing.
+        or more are missing, or they span no volume.
     """
-    if atoms.cell.rank < 2:
+    vectors = np.asarray(atoms.cell)[atoms.cell.any(1)]
+    lengths = np.linalg.norm(vectors, axis=1)
+    span = np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) if len(vectors) > 1 else 0.0
+    if not span > FLAT * np.prod(lengths):
         raise StructureError(
-            f"the cell vectors of {atoms.symbols} span 0 Å² but a slab needs a surface along two "
-            "of them"
+            f"the cell vectors of {atoms.symbols} span 0 {'Å³' if len(vectors) == 3 else 'Å²'} but "
+            "a slab needs a surface along two of them; mend the cell"
         )
     left_out = np.flatnonzero(atoms.get_tags() == ADSORBATE) if adsorbate is None else adsorbate
     try:

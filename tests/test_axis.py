@@ -152,6 +152,19 @@ def test_a_molecule_in_a_box_and_a_wire_are_refused_by_their_axes() -> None:
         heights(wire)
 
 
+@pytest.mark.parametrize(
+    ("cell", "unit"),
+    [
+        ([[2.5, 0, 0], [5.0, 0, 0], [2, 2, 0]], "Å³"),
+        ([[2.5, 0, 0], [5.0, 0, 0], [0, 0, 0]], "Å²"),
+        ([[2.5, 0, 0], [0, 0, 0], [0, 0, 0]], "Å²"),
+    ],
+)
+def test_a_cell_without_a_surface_is_refused(cell: list[list[float]], unit: str) -> None:
+    with pytest.raises(StructureError, match=f"of Cu span 0 {unit} but a slab needs a surface"):
+        surface_axis(Atoms("Cu", cell=cell, pbc=True))
+
+
 def test_periodicity_that_contradicts_the_vacuum_is_refused() -> None:
     slab = reordered(fcc111("Cu", (2, 2, 3), vacuum=6.0), (2, 0, 1))
     slab.pbc = (True, True, False)

@@ -44,7 +44,11 @@ def tell_inferred(atoms: Atoms) -> None:
     """Log what is inferred against what the tags or the order of the cell vectors suggest."""
     found = find_adsorbate(atoms)
     if found.doubted:
-        logger.warning("%s: %s", atoms.symbols, found.sentence(atoms))
+        logger.warning(
+            "%s: %s; name its atoms (--adsorbate, `tag_atoms`)",
+            atoms.symbols,
+            found.sentence(atoms),
+        )
     normal = unusual_normal(atoms)
     if normal:
         logger.info("%s: %s", atoms.symbols, normal)

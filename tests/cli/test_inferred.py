@@ -123,6 +123,7 @@ def test_an_import_tells_it_and_a_named_adsorbate_survives_the_way_out_and_in(
     done = run(tmp_path, "import", "counted.extxyz", "--json")
     said = " ".join(done.stderr.split())
     assert "Cu12O: no adsorbate is assumed: the tags from 0 to 3 are not OC20's" in said
+    assert "perhaps it is O (atom 12); name its atoms (--adsorbate, `tag_atoms`)" in said
     assert only_document(done)["adsorbate"] is None
     doubted = run(tmp_path, "import", "within.extxyz", "--json")
     assert "O (atom 12) tagged 2 lies within the slab" in " ".join(doubted.stderr.split())
