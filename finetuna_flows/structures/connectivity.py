@@ -131,8 +131,8 @@ def integrity(start: Atoms, end: Atoms) -> Integrity:
     after = find_bonds(end, slab, adsorbate, CONTACT_FACTOR)
     axis = _crossable(start, adsorbate)
     findings = {
-        _moved_away(start, end, slab, before.reaching(molecule), after.reaching(molecule), axis)
-        for molecule in molecules
+        _moved_away(start, end, slab, (before.reaching(each), after.reaching(each)), axis)
+        for each in molecules
     }
     for finding in (Integrity.CROSSED_VACUUM, Integrity.DESORBED):
         if finding in findings:
@@ -199,14 +199,10 @@ def _crossable(start: Atoms, adsorbate: Sequence[int]) -> int | None:
 
 
 def _moved_away(
-    start: Atoms,
-    end: Atoms,
-    slab: Sequence[int],
-    before: Bonds,
-    after: Bonds,
-    axis: int | None,
+    start: Atoms, end: Atoms, slab: Sequence[int], contacts: tuple[Bonds, Bonds], axis: int | None
 ) -> Integrity:
     """What became of one molecule, from its contacts with the slab before and after."""
+    before, after = contacts
     if not len(before.first):
         return Integrity.INTACT
     if not len(after.first):

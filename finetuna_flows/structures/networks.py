@@ -9,7 +9,7 @@ from ase.neighborlist import neighbor_list
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
-CONTACT_FACTOR = 1.5
+NEIGHBOUR_FACTOR = 1.5
 """Times the sum of two covalent radii (Cordero et al., Dalton Trans. 2832 (2008), as in ASE): atoms
 of a metal's layer that are nearer are neighbours, also in the open fcc (110)."""
 
@@ -20,7 +20,7 @@ def periodic_directions(atoms: Atoms) -> int:
     Of several networks the one that does in most directions counts.
     """
     first, second, image = neighbor_list(
-        "ijS", atoms, CONTACT_FACTOR * covalent_radii[atoms.numbers]
+        "ijS", atoms, NEIGHBOUR_FACTOR * covalent_radii[atoms.numbers]
     )
     bonds = coo_array(
         (np.ones(len(first)), (first, second)), shape=(len(atoms), len(atoms))
