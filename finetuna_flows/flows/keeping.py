@@ -15,6 +15,7 @@ from jobflow.core.schemas import JobStoreDocument
 from maggma.core import Store
 from monty.json import jsanitize
 
+from finetuna_flows.relaxation.identity import differences
 from finetuna_flows.relaxation.recorded.recording import Recording
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 
@@ -85,12 +86,14 @@ def keep_once(
     known = store.query_one({"uuid": uuid}, properties=["metadata", "output"], load=False)
     word = "imported" if known is None else "replaced"
     if known is not None and not again:
-        if known["metadata"].get(METADATA, {}).get("fingerprint") != fingerprint:
+        whole = _is_whole(known["output"], data)
+        same = known["metadata"].get(METADATA, {}).get("fingerprint") == fingerprint
+        if not same and not (whole and _differs_by_rounding(document, uuid, store)):
             raise ValueError(
                 f"{recording.system} {document.name} was imported from there before, and its file "
                 f"or the options have changed since; --again replaces it ({document.uuid[:8]})"
             )
-        if _is_whole(known["output"], data):
+        if whole:
             return Kept(_light(known["output"]), "already there")
         word = "completed"
     notes = {METADATA: {"fingerprint": fingerprint, "damaged": [*recording.damaged]}}
@@ -108,6 +111,15 @@ def import_uuid(path: Path, recording: Recording, name: str) -> str:
 def fingerprint_of(document: RelaxationDoc) -> str:
     """Digest of what a document says of the relaxation, whenever and wherever it was made."""
     return sha256(document.model_dump_json(include=set(SAYS_ALL)).encode()).hexdigest()
+
+
+def _differs_by_rounding(document: RelaxationDoc, uuid: str, store: JobStore) -> bool:
+    """Whether the stored document, which is whole, says the same as rounded on another machine."""
+    (known,) = store.query({"uuid": uuid}, properties=["output"], load=True)
+    fields = {key: value for key, value in known["output"].items() if not key.startswith("@")}
+    whole = RelaxationDoc.model_validate(fields)
+    then, now = (each.model_dump(mode="json", include=set(SAYS_ALL)) for each in (whole, document))
+    return not differences(then, now)
 
 
 def _light(output: Mapping[str, Any]) -> RelaxationDoc:

@@ -8,6 +8,7 @@ from ase import Atoms
 from finetuna_flows.axis import has_vacuum
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
+from finetuna_flows.ties import nearest_whole
 
 BOX_STEP = 2.0
 """Å; boxes are multiples of it, so that a moving molecule seldom changes its box."""
@@ -71,5 +72,5 @@ def kpoint_grid(atoms: Atoms, length: float) -> tuple[int, int, int]:
     length
         Å; OC20 itself takes 40.
     """
-    a, b, c = np.maximum(1, np.round(length / crystal_lengths(atoms))).astype(int).tolist()
+    a, b, c = (max(1, nearest_whole(each)) for each in length / crystal_lengths(atoms))
     return a, b, c

@@ -24,7 +24,8 @@ Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
 """
 
 ROUNDING = 1e-9
-"""eV/Å by which a force may pass a threshold that it was relaxed to."""
+"""eV/Å by which a force may pass a threshold that it was relaxed to; eV by which an energy must be
+lower to be that."""
 
 
 def compare(
@@ -180,7 +181,7 @@ def strict_failures(
     threshold
         eV/Å that the reference had to reach.
     """
-    lower = difference < 0
+    lower = difference < -ROUNDING
     converged = doc.converged and doc.fmax is not None and doc.fmax <= threshold + ROUNDING
     as_it_was = doc.integrity in (Integrity.INTACT, Integrity.NO_ADSORBATE)
     found = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
@@ -204,12 +206,18 @@ class ComparisonBuilder(Builder):
         same_family = {
             f"output.{name}": value for name, value in zip(OF_A_FAMILY, family, strict=True)
         }
-        for entry in self.source.query(
-            {**self._criteria, **same_family},
-            properties=["output.uuid", "output.initial_structure"],
-            sort={"output.completed_at": 1},
-        ):
-            starts[entry["output"]["uuid"]] = geometry_of(entry["output"]["initial_structure"])
+        wanted = ["uuid", "completed_at", "initial_structure"]
+        outputs = [
+            entry["output"]
+            for entry in self.source.query(
+                {**self._criteria, **same_family},
+                properties=[f"output.{field}" for field in wanted],
+                sort={"output.completed_at": 1},
+            )
+        ]
+        for _, at_once in groupby(outputs, key=itemgetter("completed_at")):
+            for output in sorted(at_once, key=itemgetter("uuid")):  # a store orders them by chance
+                starts[output["uuid"]] = geometry_of(output["initial_structure"])
         groups = {}
         for members in group_by_start(starts.items()):
             key = start_key(starts[members[0]])

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from finetuna_flows.axis import AXES, gaps, is_periodic, surface_axis
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import Array
+from finetuna_flows.ties import first_highest, ranks
 
 LAYER_TOLERANCE = 0.3
 """Å. Heights farther apart than this belong to different layers: more than a surface rumples,
 less than the closest layers of a stepped metal, 0.7 Å on fcc (211)."""
+
+EQUAL_GAPS = 1e-6
+"""Å; of gaps between atoms that differ by less, the lowest in the cell is the widest one."""
 
 
 def surface_normal(atoms: Atoms, axis: int | None = None) -> Array:
@@ -69,7 +73,7 @@ def heights(atoms: Atoms, axis: int | None = None) -> Array:
         return np.asarray(raw - raw.min())
     period = float(atoms.cell[out] @ normal)
     levels = np.sort(raw % period)
-    widest = int(np.argmax(np.diff(levels, append=levels[0] + period)))
+    widest = first_highest(np.diff(levels, append=levels[0] + period), EQUAL_GAPS)
     bottom = levels[(widest + 1) % len(levels)]
     # an atom just below the bottom by rounding must not land a whole period above it
     return np.asarray((raw - bottom + 1e-9) % period - 1e-9).clip(min=0.0)
@@ -98,7 +102,4 @@ def layers(height: Array, tolerance: float = LAYER_TOLERANCE) -> NDArray[np.int6
     tolerance
         Å; a wider gap between neighbouring heights separates two layers.
     """
-    order = np.argsort(height, kind="stable")
-    numbers = np.empty(len(height), dtype=np.int64)
-    numbers[order] = np.cumsum(np.diff(height[order], prepend=height[order][:1]) > tolerance)
-    return numbers
+    return ranks(height, tolerance)

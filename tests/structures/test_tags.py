@@ -117,7 +117,7 @@ def test_slabs_of_pymatgen_have_no_adsorbate() -> None:
 @pytest.mark.parametrize("miller", [(1, 1, 1), (1, 0, 0), (1, 1, 0), (2, 1, 1)])
 def test_what_our_builder_adds_is_an_adsorbate(miller: tuple[int, int, int]) -> None:
     slab = build_slab("Cu", miller, n_layers=4)
-    sites: tuple[adsorbates.Site, ...] = ("ontop", "hollow")
+    sites: tuple[str, ...] = ("ontop", "hollow")
     for guest, site in product(("CO", "CH3", "Cu"), sites):
         covered = adsorbates.add_adsorbate(slab, guest, site, height=2.2)
         added = list(range(len(slab), len(covered)))

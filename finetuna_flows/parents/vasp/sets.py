@@ -16,6 +16,7 @@ from pymatgen.io.vasp import Kpoints
 
 from finetuna_flows.axis import AXES, gaps_in_words, has_vacuum, surface_axis
 from finetuna_flows.errors import StructureError
+from finetuna_flows.ties import nearest_whole
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class OC20SetGenerator(VaspInputGenerator):
         if self.structure is None:
             raise ValueError("the k-points depend on the structure; ask for `get_input_set`")
         reach = np.abs(self.structure.lattice.matrix).max(axis=1)
-        a, b, c = (max(1, round(KPOINT_LENGTH / float(each))) for each in reach)
+        a, b, c = (max(1, nearest_whole(KPOINT_LENGTH / float(each))) for each in reach)
         once = across(self.structure)
         grid = (1 if 0 in once else a, 1 if 1 in once else b, 1 if 2 in once else c)
         return Kpoints(
