@@ -116,7 +116,7 @@ def test_a_finding_stands_alone(file: Path) -> None:
     text = file.read_text()
     assert "mktemp -d" in text
     assert "trap " in text
-    assert re.search(r"pip install\b.*==", text.replace("\\\n", " "))
+    assert re.search(r"pip\"? install\b.*==", text.replace("\\\n", " "))
     assert "finetuna_flows" not in text
 
 
