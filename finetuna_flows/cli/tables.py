@@ -132,13 +132,18 @@ def summary_table(found: list[RelaxationSummary]) -> Table:
             each.formula_pretty,
             each.adsorbate or "-",
             each.name,
-            "yes" if each.converged else f"no: {each.stop_reason}",
+            _converged(each),
             str(each.parent_calls),
             number(each.energy, ".4f"),
             number(each.fmax, ".4f"),
             f"{each.completed_at.astimezone():%Y-%m-%d}",
         )
     return table
+
+
+def _converged(summary: RelaxationSummary) -> str:
+    said = "yes" if summary.converged else f"no: {summary.stop_reason}"
+    return said if summary.complete else f"{said}, incomplete"
 
 
 def ledger_table(doc: RelaxationDoc) -> Table:

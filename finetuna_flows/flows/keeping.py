@@ -17,6 +17,7 @@ from monty.json import jsanitize
 
 from finetuna_flows.relaxation.identity import differences
 from finetuna_flows.relaxation.recorded.recording import Recording
+from finetuna_flows.results.completeness import missing_parts
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 
 IMPORTS = uuid5(NAMESPACE_OID, "finetuna_flows.import")
@@ -86,7 +87,7 @@ def keep_once(
     known = store.query_one({"uuid": uuid}, properties=["metadata", "output"], load=False)
     word = "imported" if known is None else "replaced"
     if known is not None and not again:
-        whole = _is_whole(known["output"], data)
+        whole = not missing_parts(known["output"], data)
         same = known["metadata"].get(METADATA, {}).get("fingerprint") == fingerprint
         if not same and not (whole and _differs_by_rounding(document, uuid, store)):
             raise ValueError(
@@ -132,12 +133,6 @@ def _blobs(output: Mapping[str, Any]) -> list[str]:
     """What a stored document refers to in the store `data`."""
     parts = [output.get(key) for key in DATA_KEYS]
     return [part["blob_uuid"] for part in parts if isinstance(part, dict) and "blob_uuid" in part]
-
-
-def _is_whole(output: Mapping[str, Any], data: Store) -> bool:
-    """Whether all is there that a document refers to: it is written before them."""
-    wanted = _blobs(output)
-    return data.count({"blob_uuid": {"$in": wanted}}) == len(wanted)
 
 
 def _remove_unused(uuid: str, store: JobStore, data: Store) -> None:
