@@ -77,7 +77,7 @@ def _run(calculation: Document, source: str) -> FinishedRun:
     )
     return FinishedRun(
         source=source,
-        settings=settings_of({**given["incar"], **given["parameters"]}, level, source),
+        settings=settings_of(given["incar"], given["parameters"], level, source, len(found))[0],
         start=to_atoms(_structure(given.get("structure") or found[0]["structure"])),
         steps=steps,
         constraints_known=True,
