@@ -292,7 +292,7 @@ def _run(reading: _Reading, source: str, beside: Callable[[], Atoms | None]) -> 
     steps, lost = _of_one_size(reading, len(start), source)
     try:
         level, by_number = _levels(reading)
-    except ValueError as exc:
+    except (ValueError, LookupError) as exc:
         level = by_number = unknown_level(source)
         reading.damaged.append(f"{source} does not tell its level of theory: {exc}")
     n_steps = len(steps) + len(lost)

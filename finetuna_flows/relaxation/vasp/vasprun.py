@@ -119,7 +119,7 @@ def _run(
             level_of(given, each, titles, engine, worked_with=used)
             for each in (_k_points(kpoints), _listed(kpoints))
         )
-    except ValueError as exc:
+    except (ValueError, LookupError) as exc:
         level = by_number = unknown_level(source)
         damaged.append(f"{source} does not tell its level of theory: {exc}")
     settings, unsaid = settings_of(given, used, level, source, len(steps) + len(lost))
