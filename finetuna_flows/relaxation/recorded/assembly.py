@@ -94,7 +94,7 @@ def joined(
         kept, odd = only_one_structure(records)
         damaged += odd
         start, order = _start(kept[0], system, source)
-        result: Relaxation | FinetunaError | ValueError = join_records(
+        found = join_records(
             kept,
             start=start,
             order=order,
@@ -102,8 +102,10 @@ def joined(
             level=source.reading.level or _level(kept, source.path),
             threshold=source.reading.fmax,
         )
-        if all(record.label is not None for record in records):
-            result = replace(result, lost_calls=lost + len(odd))
+        paid = all(record.label is not None for record in records)
+        result: Relaxation | FinetunaError | ValueError = replace(
+            found, lost_calls=lost + len(odd) if paid else 0
+        )
     except (FinetunaError, ValueError) as error:
         result = error
     return Recording(system, method, result, tuple(damaged), first_key=first_key)

@@ -111,8 +111,11 @@ def join_runs(
 
 def _lost_before(runs: Sequence[FinishedRun], count: int) -> int:
     """How many ionic steps are lost before as many as `count` that are complete."""
-    is_lost = [number in run.lost for run in runs for number in range(1, run.n_steps + 1)]
-    complete = list(accumulate(not each for each in is_lost))
+    complete = list(
+        accumulate(
+            int(number not in run.lost) for run in runs for number in range(1, run.n_steps + 1)
+        )
+    )
     return complete.index(count) + 1 - count
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import ase.io
 import numpy as np
@@ -159,7 +160,7 @@ def _without_names(place: Path, parts: list[Part], unread: Sequence[str]) -> His
 
 
 def _read(files: VaspFiles) -> FinishedRun:
-    readers = {
+    readers: dict[str, Callable[[IO[bytes], str], FinishedRun]] = {
         "vasprun.xml": read_vasprun,
         "OUTCAR": partial(read_outcar, beside=partial(_beside, files)),
     }
@@ -218,7 +219,9 @@ def _read_poscar(file: VaspFile) -> Atoms | None:
         with file.open() as stream:
             text = io.StringIO(stream.read().decode("latin-1"))
         with reading_with_ase(lambda: words):
-            return without_scaled(ase.io.read(text, format="vasp", index=-1))
+            atoms = ase.io.read(text, format="vasp")
+            assert isinstance(atoms, Atoms)
+            return without_scaled(atoms)
     except (ParentError, *UNREADABLE) as exc:
         why = str(exc) if isinstance(exc, ParentError) else f"{words}: {exc}"
         logger.warning("%s; what it says is left out", why)

@@ -20,7 +20,7 @@ from ase.data import chemical_symbols
 from pymatgen.io.vasp import Kpoints
 
 from finetuna_flows.errors import ParentError
-from finetuna_flows.geometry import Array
+from finetuna_flows.geometry import Array, Mask
 from finetuna_flows.records import Label
 from finetuna_flows.relaxation.vasp.attempt import (
     FinishedRun,
@@ -35,7 +35,7 @@ from finetuna_flows.relaxation.vasp.attempt import (
     warn_of_end,
 )
 from finetuna_flows.relaxation.vasp.vasprun_pieces import Kind, Piece, element, pieces
-from finetuna_flows.structures.constraints import Mask, constraints_from, free_along_axes
+from finetuna_flows.structures.constraints import constraints_from, free_along_axes
 from finetuna_flows.vasp.calculation import read_calculation, read_geometry
 from finetuna_flows.vasp.level import engine_in
 
