@@ -110,7 +110,7 @@ class RelaxationDoc(StructureMetadata):
     n_steps: int
     """Geometries, labelled or predicted."""
     parent_calls: int
-    """Labels that this relaxation took, replayed ones included, and those that are `damaged`."""
+    """Labels that this relaxation took, replayed ones included, and damaged ones of an import."""
     replayed_calls: int
     """Labels among them that were taken from the checkpoint of an earlier run."""
     scf_cycles: int | None
@@ -123,7 +123,7 @@ class RelaxationDoc(StructureMetadata):
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
     damaged: tuple[str, ...] = ()
-    """Of a relaxation that was imported: what of its files could not be read, by file and number."""
+    """Of a relaxation that was imported: what of its files could not be read, by file and row."""
     inferred: tuple[str, ...] = ()
     """Of a relaxation that was imported: what its files do not say but show, and by what; and what
     lay beside them and shows no place in it."""

@@ -392,6 +392,24 @@ def test_elements_are_told_in_several_places(
     assert (read.parent_calls, read.converged) == (whole.parent_calls, True)
 
 
+def test_elements_that_are_told_in_part_are_not_guessed(finished: Path, tmp_path: Path) -> None:
+    text = re.sub("TITEL  =|VRHFIN =Cu", "#", (finished / "OUTCAR").read_text())
+    (tmp_path / "OUTCAR").write_text(re.sub(r"POTCAR: .*Cu.*", "#", text))
+    with pytest.raises(ParentError, match=r"names 0 POTCARs \(TITEL\) and \d \(POTCAR:\)"):
+        read_vasp_relaxation(tmp_path)
+    shutil.copy(finished / "POSCAR", tmp_path)
+    assert read_vasp_relaxation(tmp_path).start.symbols.count("Cu") == 8
+
+
+def test_the_majority_of_places_tells_an_element(
+    whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    text = (finished / "OUTCAR").read_text()
+    (tmp_path / "OUTCAR").write_text(text.replace("VRHFIN =Cu", "VRHFIN =Au"))
+    found = read_vasp_relaxation(tmp_path).start
+    assert sorted(found.symbols) == sorted(whole.start.symbols)
+
+
 @pytest.mark.parametrize("name", ["POSCAR", "CONTCAR"])
 def test_what_lies_beside_whole_results_costs_a_warning(
     name: str,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ase import Atoms
@@ -41,19 +42,21 @@ class Species:
 
     @property
     def best_titles(self) -> list[str]:
-        """Titles of all kinds; as many as there are where they are not complete."""
+        """Titles of all kinds, as TITEL or else POTCAR: lines have them; empty without them."""
+        return self.titles if len(self.titles) == len(self.counts) else self._listed_once
+
+    @property
+    def _listed_once(self) -> list[str]:
+        """The POTCAR: lines, each once; empty where they are not whole and so in doubt."""
         kinds, listed = len(self.counts), self.listed
-        if len(self.titles) == kinds:
-            return self.titles
-        if len(listed) == 2 * kinds and listed[:kinds] != listed[kinds:]:
-            return []
-        if len(listed) in (kinds, 2 * kinds):
-            return listed[:kinds]
-        unique = list(dict.fromkeys(listed))
-        return unique if len(unique) == kinds else []
+        once = listed[:kinds]
+        whole = bool(kinds) and len(listed) >= kinds and len(listed) % kinds == 0
+        repeated = whole and listed == once * (len(listed) // kinds)
+        certain = len(listed) > kinds or len(set(once)) == kinds
+        return once if repeated and certain else []
 
     def symbols(self, n_atoms: int, source: str, beside: Callable[[], Atoms | None]) -> list[str]:
-        """Symbol of each atom.
+        """Symbol of each atom, as most of the places say it.
 
         Parameters
         ----------
@@ -62,27 +65,35 @@ class Species:
         source
             What to call the file.
         beside
-            The POSCAR that lies there, the last source.
+            The POSCAR that lies there; asked for where the file itself does not tell, or
+            contradicts itself.
 
         Raises
         ------
         ParentError
-            If none of them tells all.
+            If the atoms are not told, or in several ways.
         """
-        if sum(self.counts) == n_atoms:
-            matches = [ELEMENT.match(title) for title in self.best_titles]
-            named = [match[1] for match in matches if match]
-            for kinds in (named, self.atoms):
-                known = all(each in chemical_symbols for each in kinds)
-                if len(kinds) == len(self.counts) and known:
-                    return [
-                        each for each, n in zip(kinds, self.counts, strict=True) for _ in range(n)
-                    ]
+        found = Counter(self._candidates()).most_common() if sum(self.counts) == n_atoms else []
+        if found and (len(found) == 1 or found[0][1] > found[1][1]):
+            pairs = zip(found[0][0], self.counts, strict=True)
+            return [each for each, n in pairs for _ in range(n)]
         poscar = beside()
         if poscar is not None and len(poscar) == n_atoms:
             return list(map(str, poscar.symbols))
+        said = " or ".join(" ".join(kinds) for kinds, _ in found)
         raise ParentError(
             f"{source} does not tell its {n_atoms} atoms: it names {len(self.titles)} POTCARs "
-            f"(TITEL) and {len(self.listed)} (POTCAR:) for {self.counts or 'no'} atoms of a kind; "
-            "lay the POSCAR beside it"
+            f"(TITEL) and {len(self.listed)} (POTCAR:) for {self.counts or 'no'} atoms of a kind"
+            f"{f', which are {said}' if said else ''}; lay the POSCAR beside it"
         )
+
+    def _candidates(self) -> Iterator[tuple[str, ...]]:
+        """The kinds in each place that tells all of them."""
+        for titles in (self.titles, self._listed_once):
+            matches = [ELEMENT.match(title) for title in titles]
+            yield from self._complete([match[1] for match in matches if match])
+        yield from self._complete(self.atoms)
+
+    def _complete(self, kinds: list[str]) -> Iterator[tuple[str, ...]]:
+        if len(kinds) == len(self.counts) and all(each in chemical_symbols for each in kinds):
+            yield tuple(kinds)
