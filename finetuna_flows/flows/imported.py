@@ -14,7 +14,7 @@ from maggma.core import Store
 from monty.json import jsanitize
 from pymatgen.core import Structure
 
-from finetuna_flows.errors import FinetunaError
+from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.flows.job import relax_job
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.recorded.read import recordings
@@ -183,7 +183,7 @@ def imported_documents(
     prepare
         May tag the start.
     """
-    for recording in recordings(path, reading, starts=starts):
+    for recording in _guarded(path, recordings(path, reading, starts=starts)):
         found = recording.result
         if isinstance(found, Exception):
             yield recording, found
@@ -207,6 +207,16 @@ def imported_documents(
             only=(recording.system, recording.method),
         )
         yield recording, maker.document(found, recording.damaged)
+
+
+def _guarded(path: Path, found: Iterator[Recording]) -> Iterator[Recording]:
+    """Turn whatever else damage makes a reader raise into a ParentError with the path."""
+    try:
+        yield from found
+    except (FinetunaError, ValueError, OSError):
+        raise
+    except Exception as exc:
+        raise ParentError(f"{path} cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def relaxations_in_store(

@@ -111,7 +111,7 @@ class RelaxationDoc(StructureMetadata):
     n_steps: int
     """Geometries, labelled or predicted."""
     parent_calls: int
-    """Labels that this relaxation rests on, replayed ones included."""
+    """Labels that this relaxation took, replayed ones included, and damaged ones of an import."""
     replayed_calls: int
     """Labels among them that were taken from the checkpoint of an earlier run."""
     scf_cycles: int | None

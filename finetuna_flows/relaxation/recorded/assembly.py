@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,24 +77,39 @@ def read_records(
 
 
 def joined(
-    records: list[Record], damaged: list[str], system: str, method: str, source: Source
+    records: list[Record],
+    damaged: list[str],
+    system: str,
+    method: str,
+    source: Source,
+    *,
+    lost: int = 0,
 ) -> Recording:
-    """The relaxation that `records` are, with its labels; `damaged` tells what is left out."""
+    """The relaxation that `records` are, with its labels; `damaged` tells what is left out.
+
+    `lost` geometries were there that cannot be read; where all others are labelled, each of them
+    is a call that was paid for.
+    """
     if not records:
-        error = ParentError(f"{damaged[0] if damaged else source.path}; so nothing is left of it")
+        why = damaged[0] if damaged else f"{source.path} holds no geometry that can be read"
+        error = ParentError(f"{why}; so nothing is left of it")
         return Recording(system, method, error, tuple(damaged))
     first_key = start_key(records[0].atoms)
     try:
         kept, odd = only_one_structure(records)
         damaged += odd
         start, order = _start(kept[0], system, source)
-        result: Relaxation | FinetunaError | ValueError = join_records(
+        found = join_records(
             kept,
             start=start,
             order=order,
             method=method,
             level=source.reading.level or _level(kept, source.path),
             threshold=source.reading.fmax,
+        )
+        paid = all(record.label is not None for record in records)
+        result: Relaxation | FinetunaError | ValueError = replace(
+            found, lost_calls=lost + len(odd) if paid else 0
         )
     except (FinetunaError, ValueError) as error:
         result = error
