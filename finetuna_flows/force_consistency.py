@@ -207,23 +207,27 @@ class ConsistencyCheck:
         )
 
     def _compare(self, positions: Array, label: Label) -> Iterable[Pair]:
-        """The pairs of a new label with those that lie near, and with the nearest one."""
+        """The pairs of a new label with those that lie near, with the nearest one, and with equals.
+
+        Two geometries do not have the same energy to the last bit, however far they are apart.
+        """
         ways = [positions - earlier for _, earlier, _ in self._recent]
         reaches = [float(np.linalg.norm(way, axis=1).max(initial=0.0)) for way in ways]
         limit = max(NEAR, min(FAR, min(reaches, default=0.0)))
         for (number, _, known), way, reach in zip(self._recent, ways, reaches, strict=True):
-            if 0 < reach <= limit:
+            equal = label.force_energy == known.force_energy
+            if reach > 0 and (reach <= limit or equal):
                 before, after = (-float((each.forces * way).sum()) for each in (known, label))
                 noise = max(_net_force(known), _net_force(label)) / np.sqrt(len(way))
                 far = reach > FULL_ERROR
-                part = 1.0 if far else min(reach / FULL_ERROR, 0.5)
+                part = 0.0 if equal else 1.0 if far else min(reach / FULL_ERROR, 0.5)
                 yield Pair(
                     first=number,
                     second=self._labels,
                     energy_change=label.force_energy - known.force_energy,
                     work=(before + after) / 2,
                     error=float(part * abs(after - before) + noise * np.linalg.norm(way)),
-                    floor=FAR_FLOOR if far else ENERGY_FLOOR,
+                    floor=FAR_FLOOR if far and not equal else ENERGY_FLOOR,
                 )
 
 
