@@ -7,6 +7,7 @@ whenever it says ``NEEDINIT`` (NWChem 7.0 does before every geometry).
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -20,8 +21,10 @@ from finetuna_flows.colocation.isolated import check_isolated
 from finetuna_flows.colocation.proof import is_proven, new_token, prove
 from finetuna_flows.colocation.standard_cell import Turn
 from finetuna_flows.colocation.structure import encode_structure
-from finetuna_flows.errors import ParentError, ProtocolError
+from finetuna_flows.errors import ParentError, PeerError, ProtocolError
 from finetuna_flows.records import Label
+
+logger = logging.getLogger(__name__)
 
 PROOF_PATIENCE = 10.0
 """Seconds for each message of the proof."""
@@ -219,11 +222,17 @@ class Driver:
         Raises
         ------
         PeerError
-            If it is gone, or does not end in time.
+            If a parent of ours is gone, or does not end in time. What an engine answered before is
+            good however it ends.
         ParentError
             If it finds now that what it answered was wrong.
         """
-        self.connection.send(ipi.word(ipi.EXIT))
+        try:
+            self.connection.send(ipi.word(ipi.EXIT))
+        except PeerError as exc:
+            if self.ours:
+                raise
+            logger.warning("the engine had ended before it was told to: %s", exc)
         if not self.ours:
             return {}
         self.connection.receive_word(ipi.CLOSED, patience=patience, watch=watch)

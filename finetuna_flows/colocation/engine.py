@@ -114,7 +114,7 @@ class EngineProcess:
             return
         words = (
             f"`{self._command}` ended with exit code {engine.exit_code}; its last words: "
-            f"{engine.last_words()}"
+            f"{engine.last_words()} (all of them are in {engine.log})"
         )
         raise PeerError(words)
 
