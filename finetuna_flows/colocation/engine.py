@@ -152,8 +152,7 @@ class EngineProcess:
 def _tell_end(code: int | None) -> None:
     """Log how an engine ended that was told to; what it answered before is good whatever it says.
 
-    Some end with a code other than 0 after success: ABINIT 9.6 with 14, LAMMPS with 1, Quantum
-    ESPRESSO 6.7 with 255.
+    Some end with a code other than 0 after success: ABINIT 9.6 with 14, LAMMPS (2025) with 1.
     """
     if code is None:
         logger.warning("the engine did not end within %g s and is killed", END_PATIENCE)
