@@ -187,10 +187,8 @@ class Driver:
         elapsed = time.perf_counter() - started
         self.is_in_step = True
         check_failure(extras)
-        if not self.ours:
-            check_isolated(sent, forces)
         try:
-            return Label(
+            label = Label(
                 energy=energy,
                 forces=turn.back(forces),
                 free_energy=_number(extras.get("free_energy")),
@@ -200,6 +198,9 @@ class Driver:
             )
         except ParentError as exc:
             raise ParentError(f"{connection.peer}: {exc}") from exc
+        if not self.ours:
+            check_isolated(atoms, label.forces)
+        return label
 
     def let_rest(self, patience: float, watch: Watch) -> None:
         """Have the parent leave its processors until it is asked again.

@@ -138,11 +138,13 @@ def test_both_that_were_killed_begin_again_and_nothing_is_computed_twice(atoms: 
 
 
 def test_a_driver_that_is_killed_ends_the_parent_with_its_name(atoms: Atoms) -> None:
-    with driver(atoms, "cg") as (running, address):
-        with subprocess.Popen(serve(address), stderr=subprocess.PIPE, text=True) as parent:
-            wait_until(lambda: Path("served", NAME).exists() and len(kept()) > 2, ENDS, "labels")
-            running.kill()
-            _, told = parent.communicate(timeout=ENDS)
+    with (
+        driver(atoms, "cg") as (running, address),
+        subprocess.Popen(serve(address), stderr=subprocess.PIPE, text=True) as parent,
+    ):
+        wait_until(lambda: Path("served", NAME).exists() and len(kept()) > 2, ENDS, "labels")
+        running.kill()
+        _, told = parent.communicate(timeout=ENDS)
     assert parent.returncode not in (0, -9)
     assert "closed the connection" in told
     assert "Traceback" not in told
