@@ -157,7 +157,7 @@ def _tell_end(code: int | None) -> None:
     if code is None:
         logger.warning("the engine did not end within %g s and is killed", END_PATIENCE)
     else:
-        logger.info("the engine was told to end, and did with exit code %d", code)
+        logger.debug("the engine was told to end, and did with exit code %d", code)
 
 
 def _write_inputs(writer: Any, atoms: Atoms, folder: Path) -> None:

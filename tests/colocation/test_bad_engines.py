@@ -62,7 +62,7 @@ def test_an_engine_that_wants_init_before_every_geometry_gets_it(
 def test_a_strict_engine_hears_every_word_in_turn_and_may_end_as_it_likes(
     atoms: Atoms, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO"), bad(STRICT).build() as parent:
+    with caplog.at_level("DEBUG"), bad(STRICT).build() as parent:
         for seed in range(3):
             assert parent.label(shaken(atoms, seed=seed)).restarts == 0
     told = (tmp_path / "engine" / "0000" / TOLD).read_text().split()

@@ -198,7 +198,7 @@ class EngineContract(ParentContract):
     def test_killed_after_its_last_label_it_has_done_its_work(
         self, atoms: Atoms, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with caplog.at_level("INFO", "finetuna_flows.colocation"), self.build() as parent:
+        with caplog.at_level("DEBUG", "finetuna_flows.colocation"), self.build() as parent:
             parent.label(atoms)
             self.kill()
             wait_until(lambda: not self.running(), 5.0, "the end of the engine")
@@ -209,7 +209,7 @@ class EngineContract(ParentContract):
         self, atoms: Atoms, caplog: pytest.LogCaptureFixture
     ) -> None:
         doors = socket_folders()
-        with caplog.at_level("INFO", "finetuna_flows.colocation"), self.build() as parent:
+        with caplog.at_level("DEBUG", "finetuna_flows.colocation"), self.build() as parent:
             parent.label(atoms)
         assert f"was told to end, and did with exit code {self.end}" in caplog.text
         assert "started again" not in caplog.text
