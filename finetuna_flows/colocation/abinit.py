@@ -1,4 +1,8 @@
-"""ABINIT's input file for `IpiParentSpec`, with what its i-PI driver needs."""
+"""ABINIT's input file for `IpiParentSpec`, with what its i-PI driver needs.
+
+ABINIT 9.6 takes geometries in one process alone: of two ranks of ``mpirun`` the second ends at the
+second geometry, so that the engine is started again for each label.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class IpiParentSpec(MSONable):
     --------
     >>> from finetuna_flows.colocation.specs import IpiParentSpec
     >>> spec = IpiParentSpec(
-    ...     command="mpirun -n 8 abinit abinit.in --ipi {name}:UNIX",
+    ...     command="abinit abinit.in --ipi {name}:UNIX",
     ...     calculator="finetuna_flows.colocation.abinit:abinit",
     ...     arguments={
     ...         "pseudo_dir": "/usr/share/abinit/psp",
