@@ -41,7 +41,7 @@ class TestAbinit(EngineContract):
     """Silicon in its primitive cell, where the symmetry of a first geometry would show."""
 
     names = frozenset({"abinit"})
-    end = 14
+    ends = frozenset({14})
     energy_tolerance = 1e-5
     force_tolerance = 1e-3
     gradient_tolerance = 1e-2

@@ -90,7 +90,6 @@ class TestCP2K(EngineContract):
     """Water in a small periodic box."""
 
     names = frozenset({"cp2k", "cp2k.psmp"})
-    end = 0
     energy_tolerance = 1e-5
     force_tolerance = 1e-3
     gradient_tolerance = 0.05  # its grid is coarse

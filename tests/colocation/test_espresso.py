@@ -106,7 +106,6 @@ class TestQuantumEspresso(EngineContract):
     """Forces are those of a self-consistent density that every start finds anew, or nearly."""
 
     names = frozenset({"pw.x"})
-    end = 0
     energy_tolerance = CONVERGED
     force_tolerance = 30 * CONVERGED
     gradient_tolerance = 3e-3

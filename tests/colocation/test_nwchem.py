@@ -38,7 +38,6 @@ class TestNWChem(EngineContract):
     """Water, turned and moved from where NWChem would have it."""
 
     names = frozenset({"nwchem"})
-    end = 0
     energy_tolerance = 1e-5
     force_tolerance = 1e-3
     gradient_tolerance = 1e-2
