@@ -4,7 +4,7 @@
 # make test-faults   two hundred random faults of co-located runs
 # make test-fuzz     files of finished calculations, damaged in hundreds of ways and imported
 # make test-slurm    what needs SLURM: make slurm-up starts a cluster on this machine, as root
-# make test-engines  what needs Quantum ESPRESSO: make engines-up installs Debian's, as root
+# make test-engines  what needs engines that speak i-PI: make engines-up installs five, as root
 # make test-browser  the report in a browser: make browser-up installs Debian's Chromium, as root
 
 PYTHON ?= python3
