@@ -15,6 +15,7 @@ from finetuna_flows.colocation.driver import Driver
 from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.colocation.placement import Seat
 from finetuna_flows.errors import ParentError, PeerError
+from finetuna_flows.processes.ending import ending
 
 FOLDER = "engine"
 """Holds a folder for each process of the engine, in the order of their starts."""
@@ -96,8 +97,7 @@ class EngineProcess:
         if engine is None or engine.exit_code is None:
             return
         words = (
-            f"`{self._command}` ended with exit code {engine.exit_code}; its last words: "
-            f"{engine.last_words()}"
+            f"`{self._command}` {ending(engine.exit_code)}; its last words: {engine.last_words()}"
         )
         raise PeerError(words)
 
