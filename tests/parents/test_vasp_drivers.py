@@ -280,9 +280,8 @@ IN_FORCES = {
 
 def test_a_code_of_intel_fortran_is_no_signal(atoms: Atoms) -> None:
     words = r"VASP ended by itself with exit code 174 \(Intel Fortran's for a segmentation fault"
-    crash = 'echo "forrtl: severe (174): SIGSEGV, segmentation fault occurred" >&2; exit 174'
     with (
-        stand_in(shlex.join(["sh", "-c", crash])),
+        stand_in(shlex.join(["sh", "-c", f"{COMMAND} || exit 174"]), fault="die@1"),
         build(Continuation.COLD) as parent,
         pytest.raises(ParentError, match=words),
     ):

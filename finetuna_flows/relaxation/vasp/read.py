@@ -38,7 +38,7 @@ from finetuna_flows.relaxation.vasp.history import (
 from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.outcar import read_outcar
 from finetuna_flows.relaxation.vasp.vasprun import read_vasprun
-from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.structures.constraints import with_cartesian_constraints
 
 logger = logging.getLogger(__name__)
 
@@ -231,4 +231,4 @@ def _read_poscar(file: VaspFile) -> Atoms:
         except (ValueError, IndexError, RuntimeError) as exc:
             raise ParentError(f"{file.name} cannot be read: {exc}") from exc
     assert isinstance(atoms, Atoms)
-    return without_scaled(atoms)
+    return with_cartesian_constraints(atoms)
