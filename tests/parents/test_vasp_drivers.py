@@ -279,7 +279,7 @@ IN_FORCES = {
 
 
 def test_a_code_of_intel_fortran_is_no_signal(atoms: Atoms) -> None:
-    words = r"VASP ended by itself with exit code 174 \(Intel Fortran's for a segmentation fault"
+    words = r"ended by itself with exit code 174 \(Intel Fortran's for a segmentation fault"
     with (
         stand_in(shlex.join(["sh", "-c", f"{COMMAND} || exit 174"]), fault="die@1"),
         build(Continuation.COLD) as parent,

@@ -88,14 +88,6 @@ def kind_of(path: Path) -> Kind:
     return kind
 
 
-def name_of(path: Path) -> str:
-    """What to call the structure of a path: its name, or its folder's where that says nothing."""
-    whole = path.resolve()
-    stem = Path(get_compression(whole.name)[0]).stem if whole.is_file() else whole.name
-    says_nothing = stem.split(".")[0] in ("vasprun", "OUTCAR", "outputs")  # the last is atomate2's
-    return whole.parent.name if says_nothing else stem
-
-
 @contextmanager
 def open_contents(path: Path, kind: Kind) -> Iterator[Contents]:
     """Index what a file holds; it stays open inside.

@@ -16,7 +16,7 @@ from finetuna_flows.relaxation.recorded.assembly import (
     read_records,
     tell_of_no_start,
 )
-from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, name_of, open_contents
+from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_contents
 from finetuna_flows.relaxation.recorded.groups import Group, grouped
 from finetuna_flows.relaxation.recorded.layout import LEVEL, SURROGATES, Released, released
 from finetuna_flows.relaxation.recorded.record import Record
@@ -25,6 +25,7 @@ from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.read import read_vasp_runs
 from finetuna_flows.structures.fingerprint import start_key
+from finetuna_flows.structures.names import name_of
 
 
 def recordings(
