@@ -24,6 +24,7 @@ from finetuna_flows.flows.imported import imported_documents
 from finetuna_flows.flows.keeping import Kept, keep_once
 from finetuna_flows.relaxation.recorded.formats import kind_of
 from finetuna_flows.relaxation.recorded.groups import parse_keys
+from finetuna_flows.relaxation.recorded.labels import parse_label_keys
 from finetuna_flows.relaxation.recorded.recording import Reading, check_words
 from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.results.documents import RelaxationDoc
@@ -89,6 +90,14 @@ def import_relaxations(
             "be empty. [default: system,method or sid,method where all have them]",
         ),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="energy=KEY,forces=KEY",
+            help="What the file calls energy (eV) and forces (eV/Å), where that is not so; "
+            "free_energy too. [default: as ASE reads them]",
+        ),
+    ] = None,
     initial: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +125,14 @@ def import_relaxations(
             kind_of(path)
         check_words("name", name)
         orders = Orders(
-            reading=Reading(fmax, method, system, level, None if by is None else parse_keys(by)),
+            reading=Reading(
+                fmax,
+                method,
+                system,
+                level,
+                by=None if by is None else parse_keys(by),
+                keys=None if keys is None else parse_label_keys(keys),
+            ),
             name=name,
             tags=tuple(tag or ()),
             prepare=preparation(adsorbate, 0, 0.0, 0),

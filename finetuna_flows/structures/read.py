@@ -15,7 +15,7 @@ from ase.io.formats import get_compression, open_with_compression
 from ase.io.jsonio import decode
 from pymatgen.core.structure import Molecule, Structure
 
-from finetuna_flows.errors import StructureError
+from finetuna_flows.errors import StructureError, said_by
 from finetuna_flows.structures.constraints import with_cartesian_constraints
 from finetuna_flows.structures.convert import to_atoms, to_portable, to_structure
 
@@ -105,7 +105,7 @@ def _frames(path: Path) -> Sequence[Atoms]:
         raise
     except Exception as exc:  # ASE's readers of broken files raise anything
         raise StructureError(
-            f"{path} cannot be read as a structure: {type(exc).__name__}: {exc}"
+            f"{path} cannot be read as a structure: {type(exc).__name__}: {said_by(exc)}"
         ) from exc
     return frames if isinstance(frames, list) else [frames]
 
