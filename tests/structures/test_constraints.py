@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import (
     FixAtoms,
     FixBondLengths,
@@ -124,8 +125,8 @@ def test_the_motion_that_ase_allows_is_the_one_that_is_free() -> None:
         atoms.set_constraint(constraint)
         forces = rng.normal(size=(3, 3))
         expected = np.where(free_components(atoms), forces, 0.0)
-        constraint.adjust_forces(atoms, forces)
-        assert forces == pytest.approx(expected)
+        atoms.calc = SinglePointCalculator(atoms, forces=forces)
+        assert atoms.get_forces(apply_constraint=True) == pytest.approx(expected)
 
 
 def test_other_constraints_refuse() -> None:

@@ -30,6 +30,10 @@ OTHER = re.compile(r"per_?atom|formation|kinetic|adsorption|free|rmse|mae|std|er
 """Words in names of numbers that are no total energy and no forces."""
 
 
+class UnlabelledError(ParentError):
+    """Structures alone: nothing that could be a label is there under any name."""
+
+
 def parse_label_keys(words: str) -> dict[str, str]:
     """Split ``energy=REF_energy,forces=REF_forces``; either may be left out.
 
@@ -113,6 +117,13 @@ def missing_labels(atoms: Atoms, where: str) -> ParentError | None:
     if offers:
         said += f"; if they are kept under other names, in eV and eV/Å, say {' or '.join(offers)}"
     return ParentError(said)
+
+
+def holds_no_label(atoms: Atoms) -> bool:
+    """Whether neither energy nor forces are there, nor numbers that may be meant by them."""
+    results = atoms.calc.results if atoms.calc is not None else {}
+    known = any(results.get(name) is not None for name in NEEDED)
+    return not known and not _offers(kept_values(atoms), [*NEEDED], len(atoms))
 
 
 def _told(kept: Mapping[str, object]) -> str:

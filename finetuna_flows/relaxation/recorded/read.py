@@ -18,7 +18,12 @@ from finetuna_flows.relaxation.recorded.assembly import (
 )
 from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_contents
 from finetuna_flows.relaxation.recorded.groups import Group, grouped
-from finetuna_flows.relaxation.recorded.labels import kept_values, relabelled
+from finetuna_flows.relaxation.recorded.labels import (
+    UnlabelledError,
+    holds_no_label,
+    kept_values,
+    relabelled,
+)
 from finetuna_flows.relaxation.recorded.layout import LEVEL, SURROGATES, Released, released
 from finetuna_flows.relaxation.recorded.record import Contents, Entry, Record, entry_of
 from finetuna_flows.relaxation.recorded.recording import METHOD, Reading, Recording
@@ -158,7 +163,17 @@ def _of_file(source: Source, kind: Kind) -> Iterator[Recording]:
             damaged = [*group.damaged]
             records = read_records(group.entries, damaged)
             found = joined(records, damaged, system, method, source)
+            if not records and _are_unlabelled(group):
+                found = replace(found, result=UnlabelledError(str(found.result)))
             yield replace(found, group=(group.system or "", group.method or ""))
+
+
+def _are_unlabelled(group: Group) -> bool:
+    """Whether all of it can be read, and is structures alone."""
+    try:
+        return not group.damaged and all(holds_no_label(each.atoms()) for each in group.entries)
+    except ParentError:
+        return False
 
 
 def _relabelled(contents: Contents, keys: Mapping[str, str], path: Path) -> Contents:
