@@ -65,6 +65,8 @@ BY_SUFFIX = {
 }
 BEGINNINGS = {Kind.TRAJECTORY: MAGIC, Kind.DATABASE: (b"SQLite format 3\0",)}
 """First bytes of binary files."""
+OF_INPUTS = "-in"
+"""How ASE's names of the formats of programs' inputs end."""
 CHUNK = 1 << 16
 """Bytes to uncompress at once."""
 BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -138,6 +140,11 @@ def _by_content(path: Path) -> Kind:
         found = filetype(str(path), guess=False)
     except (UnknownFileTypeError, UnicodeDecodeError) as exc:
         raise NoRelaxationError(f"{path} is of no kind that is known here; {ACCEPTED}") from exc
+    if found.endswith(OF_INPUTS):  # not opened: of one that is cut, ASE's reader may never end
+        raise NoRelaxationError(
+            f"{path} is an input ({_described(found)}), which holds no energies and no forces; "
+            f"{ACCEPTED}"
+        )
     return Kind.VASP if found in ("vasp-out", "vasp-xml") else Kind.OTHER
 
 
