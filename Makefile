@@ -2,8 +2,9 @@
 # make test    set everything up and run lint, types, architecture contracts and tests
 # make test-slow     the tests that are left out for their length
 # make test-faults   two hundred random faults of co-located runs
+# make test-fuzz     files of finished calculations, damaged in hundreds of ways and imported
 # make test-slurm    what needs SLURM: make slurm-up starts a cluster on this machine, as root
-# make test-engines  what needs Quantum ESPRESSO: make engines-up installs Debian's, as root
+# make test-engines  what needs engines that speak i-PI: make engines-up installs five, as root
 # make test-browser  the report in a browser: make browser-up installs Debian's Chromium, as root
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ READY := $(VENV)/.ready
 EMBEDDED := $(VENV)/.embedded
 
 .DELETE_ON_ERROR:
-.PHONY: relax test lint types contracts pytest test-slow test-faults test-gpu benchmark clean
+.PHONY: relax test lint types contracts pytest test-slow test-faults test-fuzz test-gpu benchmark clean
 .PHONY: slurm-up slurm-down test-slurm engines-up test-engines browser-up test-browser
 
 relax: $(READY) $(EMBEDDED)
@@ -39,6 +40,9 @@ test-slow: $(READY) $(EMBEDDED)
 
 test-faults: $(READY)
 	$(BIN)/pytest -m faults -s
+
+test-fuzz: $(READY)
+	$(BIN)/pytest -m fuzz -s
 
 slurm-up:
 	sh tests/slurm/up.sh

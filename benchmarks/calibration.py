@@ -129,12 +129,12 @@ def published_labels(data: Path, sids: Sequence[str], method: str) -> Iterator[t
 
 
 def emt_labels(surrogate: Spec[Surrogate]) -> Iterator[tuple[str, Atoms]]:
-    """Labels of online relaxations of atoms beside their site on rattled (111) slabs."""
+    """Labels of online relaxations of atoms beside an fcc hollow of rattled (111) slabs."""
     maker = OnlineRelaxMaker(surrogate=surrogate, parent=AseParentSpec())
     for metal in ("Cu", "Ni", "Pt"):
         for adsorbate in ("O", "N"):
             slab = build_slab(metal, n_layers=3, supercell=(2, 2), vacuum=12.0, fixed_layers=1)
-            atoms = add_adsorbate(slab, adsorbate, "hollow", height=1.3)
+            atoms = add_adsorbate(slab, adsorbate, "fcc", height=1.3)
             atoms.positions[-1, :2] += (0.3, 0.1)
             job = maker.make(rattle(atoms, 0.05, seed=0))
             store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

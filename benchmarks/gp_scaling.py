@@ -32,7 +32,7 @@ def main() -> None:
     slab = build_slab(
         "Cu", n_layers=5, supercell=(asked.size, asked.size), vacuum=10.0, fixed_layers=3
     )
-    atoms = add_adsorbate(slab, "O", "hollow", height=1.0)
+    atoms = add_adsorbate(slab, "O", "fcc", height=1.0)
     surrogate = CompositeSurrogate(NuclearSpec().build())
     tuner = ResidualGPSpec().build(surrogate)
     print(f"{atoms.symbols}, {len(atoms)} atoms\n")

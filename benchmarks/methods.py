@@ -57,11 +57,11 @@ class System:
 
 
 def emt_systems() -> Iterator[System]:
-    """Atoms beside their site on rattled (111) slabs."""
+    """Atoms beside an fcc hollow of rattled (111) slabs."""
     for metal in ("Cu", "Ni", "Pt"):
         for adsorbate in ("O", "N"):
             slab = build_slab(metal, n_layers=3, supercell=(2, 2), vacuum=12.0, fixed_layers=1)
-            atoms = add_adsorbate(slab, adsorbate, "hollow", height=1.3)
+            atoms = add_adsorbate(slab, adsorbate, "fcc", height=1.3)
             atoms.positions[-1, :2] += (0.3, 0.1)
             yield System(f"{adsorbate}/{metal}", rattle(atoms, 0.05, seed=0), AseParentSpec())
 

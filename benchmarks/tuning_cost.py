@@ -52,7 +52,7 @@ class Update:
 def slab() -> Atoms:
     """Oxygen beside its site on a rattled Cu(111) slab, one layer fixed."""
     atoms = build_slab("Cu", n_layers=4, supercell=(3, 3), vacuum=12.0, fixed_layers=2)
-    return rattle(add_adsorbate(atoms, "O", "hollow", height=1.3), 0.05, seed=0)
+    return rattle(add_adsorbate(atoms, "O", "fcc", height=1.3), 0.05, seed=0)
 
 
 def labelled(data: Path | None, sids: list[str]) -> Iterator[tuple[str, Frame]]:

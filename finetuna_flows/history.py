@@ -12,9 +12,13 @@ from ase import Atoms
 
 from finetuna_flows.geometry import Array, Mask, fmax, free_components, moved
 from finetuna_flows.records import Frame, Step
+from finetuna_flows.ties import first_lowest
 
 SAME_ENERGY = 2e-3
 """eV; about what the noise of a parent's energies may make of two equal ones."""
+SAME_FMAX = 1e-6
+"""eV/Å; of labels that differ by less, as those of geometries equal by symmetry, the oldest is the
+best."""
 
 
 @dataclass
@@ -66,7 +70,8 @@ class History(Sequence[Step]):
     def best_labelled(self) -> Step | None:
         """The labelled step that is nearest to a minimum; None before the first label.
 
-        It has the lowest energy; of those within `SAME_ENERGY` of the lowest, the smallest fmax.
+        It has the lowest energy; of those within `SAME_ENERGY` of the lowest, the smallest fmax; of
+        those within `SAME_FMAX` of that, it is the oldest.
         Energies are those that the forces belong to.
         """
         return self._best
@@ -102,7 +107,7 @@ class History(Sequence[Step]):
         energies = [step.label.force_energy for step in labels if step.label]
         lowest = min(energies)
         close = [s for s, e in zip(labels, energies, strict=True) if e <= lowest + SAME_ENERGY]
-        return min(close, key=lambda step: fmax(step.forces, self.free))
+        return close[first_lowest([fmax(s.forces, self.free) for s in close], SAME_FMAX)]
 
     def __len__(self) -> int:
         return len(self._steps)

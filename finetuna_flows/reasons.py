@@ -48,6 +48,10 @@ class StopReason(Reason):
         "the calculation met a criterion of its own, other than this threshold of forces",
     )
     OPTIMIZER_GAVE_UP = "optimizer_gave_up", "the optimizer found no way down"
+    INCONSISTENT_FORCES = (
+        "inconsistent_forces",
+        "the parent's forces are not the gradient of its energies, so they prove no minimum",
+    )
     NOT_RECORDED = "not_recorded", "what was recorded ends here and does not say why"
 
 

@@ -210,6 +210,8 @@ class Relaxation:
     """Of the adsorbate at the endpoint, against the start."""
     ended_at: int | None = None
     """Index of the labelled step that is the endpoint; None: the newest label."""
+    lost_calls: int = 0
+    """Of one that was recorded elsewhere: labels that were paid for but cannot be read."""
     inferred: tuple[str, ...] = ()
     """Of one that was recorded elsewhere: what its files do not say but show, and by what; and
     what lay beside them and shows no place in it."""
@@ -250,12 +252,14 @@ class Relaxation:
 
     @property
     def parent_calls(self) -> int:
-        """Labels that this relaxation rests on, replayed ones included."""
-        return len(self.labelled)
+        """Labels that this relaxation took, replayed ones and lost ones included."""
+        return len(self.labelled) + self.lost_calls
 
     @property
     def scf_cycles(self) -> int | None:
-        """Electronic iterations over all labels; None if one of them does not say."""
+        """Electronic iterations over all labels; None if one of them does not say, or is lost."""
+        if self.lost_calls:
+            return None
         return total_cycles(step.label.scf_cycles for step in self.labelled if step.label)
 
 

@@ -51,6 +51,13 @@ def test_best_is_lowest_and_fmax_decides_between_equals(
     assert found.index == best
 
 
+@pytest.mark.parametrize("off", [-1e-12, 0.0, 1e-12])
+def test_of_labels_equal_but_for_rounding_the_oldest_is_best(off: float) -> None:
+    found = past((0.0, 1.0), (-0.1, 0.5), (-0.1 + off, 0.5 + off), (-0.1, 0.5 - off)).best_labelled
+    assert found is not None
+    assert found.index == 1
+
+
 def test_origin_is_the_last_label_or_the_best_one() -> None:
     labels = [(0.0, 1.0), (-0.1, 2.0), (0.2, 0.5), None]
     last, best = (past(*labels, returns_to_best=way).origin for way in (False, True))

@@ -22,9 +22,10 @@ from fairchem.core.datasets.atomic_data import AtomicData, atomicdata_list_to_ba
 from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from torch.optim.swa_utils import AveragedModel
 
-from finetuna_flows.structures.adsorbates import Site, add_adsorbate
+from finetuna_flows.structures.adsorbates import add_adsorbate
 from finetuna_flows.structures.prepare import rattle
 from finetuna_flows.structures.slabs import build_slab
+from finetuna_flows.structures.surface_points import Kind
 from finetuna_flows.surrogates.specs import FairchemSpec
 
 METALS = ("Cu", "Ag", "Au", "Ni", "Pd", "Pt", "Al")
@@ -44,7 +45,7 @@ def label_structures(count: int, seed: int, metals: Sequence[str] = METALS) -> l
     slabs = [build_slab(metal, n_layers=3, vacuum=10.0, fixed_layers=0) for metal in metals]
     labelled: list[Atoms] = []
     for molecule, slab in zip(cycle(ADSORBATES), cycle(slabs), strict=False):
-        covered = add_adsorbate(slab, molecule, get_args(Site)[rng.integers(3)])
+        covered = add_adsorbate(slab, molecule, get_args(Kind)[rng.integers(3)])
         for scale in rng.uniform(0.02, 0.25, PER_SITE):
             atoms = rattle(covered, float(scale), seed=int(rng.integers(2**31)))
             atoms.calc = EMT()

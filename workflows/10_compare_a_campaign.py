@@ -32,7 +32,7 @@ MAKERS = (
 
 def oxygen_on(metal: str) -> Atoms:
     slab = tag_atoms(fix_bottom_layers(fcc111(metal, (2, 2, 3), vacuum=7.0), 2), [])
-    covered = add_adsorbate(slab, "O", "hollow")
+    covered = add_adsorbate(slab, "O", "fcc")
     covered.rattle(0.05, seed=1)
     covered.info["system"] = f"O on {metal}(111)"
     return covered

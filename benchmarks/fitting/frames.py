@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.fitted_parent import FIXED_TOLERANCE, Array, Indices, ways
 from finetuna_flows.geometry import fmax, free_components
+from finetuna_flows.structures.tags import find_adsorbate
 
 LARGEST_FORCE = 10.0
 """eV/Å; or `FORCE_MARGIN` times the start's, if that is more."""
@@ -96,13 +97,18 @@ def start_of(sid: str, frames: Sequence[Atoms]) -> Atoms:
     Raises
     ------
     ValueError
-        If nothing says which atoms are fixed.
+        If nothing says which atoms are fixed: neither constraints nor OC20's tags.
     """
     first = next(iter(by_source(frames).values()))[0]
     start: Atoms = first.copy()
     start.info = {"sid": sid}
     tags = start.get_tags()
     if not start.constraints and tags.any():
+        found = find_adsorbate(start)
+        if found.doubted:
+            raise ValueError(
+                f"frames of {sid} have no constraints, and {found.reason}; write a column move_mask"
+            )
         start.set_constraint(ase.constraints.FixAtoms(np.flatnonzero(tags == 0)))
     if not start.constraints:
         raise ValueError(

@@ -19,9 +19,11 @@ from finetuna_flows.flows.relax import OnlineRelaxMaker
 from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.geometry import free_components
 from finetuna_flows.protocols import PreparingParent, Spec, Surrogate
+from finetuna_flows.structures.inferred import unusual_normal
 from finetuna_flows.structures.names import name_of
-from finetuna_flows.structures.prepare import Preparation, tagged_adsorbate
+from finetuna_flows.structures.prepare import Preparation
 from finetuna_flows.structures.read import parse_source, read_structure
+from finetuna_flows.structures.tags import find_adsorbate
 from finetuna_flows.structures.validate import check_structure
 from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.library import read_model
@@ -40,10 +42,15 @@ class Input:
     def __str__(self) -> str:
         """What is to be relaxed, in one line."""
         fixed = int((~free_components(self.atoms)).all(axis=1).sum())
-        adsorbate = self.atoms.symbols[tagged_adsorbate(self.atoms)]
-        watched = f"adsorbate {adsorbate}" if len(adsorbate) else NOT_WATCHED
-        what = f"{self.name}: {self.atoms.symbols}"
-        return f"{what}, {fixed} of {len(self.atoms)} atoms fixed, {watched}"
+        what = f"{self.name}: {self.atoms.symbols}, {fixed} of {len(self.atoms)} atoms fixed"
+        return ", ".join(filter(None, (what, self._watched(), unusual_normal(self.atoms))))
+
+    def _watched(self) -> str:
+        found = find_adsorbate(self.atoms)
+        if found.doubted or found.indices:
+            said = found.sentence(self.atoms)
+            return said if found.indices else f"{said}; name its atoms (--adsorbate)"
+        return NOT_WATCHED
 
 
 def preparation(adsorbate: str | None, fix_layers: int, stdev: float, seed: int) -> Preparation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,10 +14,12 @@ from finetuna_flows.cli.execute import open_store
 from finetuna_flows.cli.exits import told_apart
 from finetuna_flows.cli.filters import Limit, Skip, Sort, filtered
 from finetuna_flows.cli.tables import facts, ledger_table, printer, summary_table
+from finetuna_flows.results.completeness import sentence
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.filters import NEWEST_FIRST, Filters
 from finetuna_flows.results.find import (
     count_relaxations,
+    parts_missing,
     relaxation_doc,
     relaxation_summaries,
 )
@@ -63,15 +66,21 @@ def show(
     with told_apart(Console(stderr=True)):
         opened = open_store(store)
         for uuid in uuids:
-            doc = relaxation_doc(opened, uuid, load=True)
+            doc = relaxation_doc(opened, uuid)
+            missing = parts_missing(opened, doc)
+            if not missing or as_json:
+                doc = relaxation_doc(opened, doc.uuid, load=True)
             if as_json:
                 sys.stdout.write(doc.model_dump_json() + "\n")
             else:
-                _show(doc, printer())
+                _show(doc, missing, printer())
 
 
-def _show(doc: RelaxationDoc, console: Console) -> None:
+def _show(doc: RelaxationDoc, missing: Sequence[str], console: Console) -> None:
+    if missing:
+        console.print(f"incomplete: {sentence(missing)}", soft_wrap=True, style="yellow")
     for title, words in facts(doc):
         if words:
             console.print(f"{title}: {words}", markup=False, highlight=False, soft_wrap=True)
-    console.print(ledger_table(doc))
+    if not missing:
+        console.print(ledger_table(doc))

@@ -62,7 +62,8 @@ def serve(
 ) -> None:
     """Label geometries for a learner elsewhere, until it has finished.
 
-    Every label is on disk before it is sent, and is not computed again by the same command. Twins
+    Every label is on disk before it is sent, and no geometry is computed twice, whether it is asked
+    for again at once (as line searches do) or by the same command started again. Twins
     meet in the folder FINETUNA_FLOWS_RENDEZVOUS_PATH, which must be the same for both; two pairs at
     once need two --directory. Exit codes are those of `relax`.
     """
@@ -85,7 +86,7 @@ def serve(
                 raise ValueError(f"--launcher is {launcher!r} but belongs to --twin; leave it out")
             report = _serve_driver(spec, str(connect), structure, directory, idle)
         console.print(
-            f"{report.calls} labels sent, {report.recalled} of them from an earlier try, "
+            f"{report.calls} labels sent, {report.recalled} of them computed before, "
             f"{report.scf_cycles or 'unknown'} SCF cycles, {report.label_time:.1f} s labelling, "
             f"{report.waiting_time:.1f} s waiting",
             highlight=False,

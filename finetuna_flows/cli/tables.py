@@ -60,6 +60,7 @@ def facts(doc: RelaxationDoc) -> Iterator[tuple[str, str]]:
     yield "adsorbate at the end", doc.integrity_sentence
     yield "energy", f"{number(doc.energy, '.4f')} eV"
     yield "fmax", f"{number(doc.fmax, '.4f')} eV/Å, to reach {doc.fmax_threshold:g}"
+    yield "forces", _forces(doc)
     yield "parent calls", f"{doc.parent_calls}{replayed}, in {doc.n_steps} steps"
     yield "SCF cycles", number(doc.scf_cycles, "d")
     yield "wall time", f"{number(doc.timings.total or None, '.1f')} s"
@@ -69,6 +70,17 @@ def facts(doc: RelaxationDoc) -> Iterator[tuple[str, str]]:
     yield "directory", doc.dir_name or ""
     yield "damaged", "; ".join(doc.damaged)
     yield "inferred", "; ".join(doc.inferred)
+
+
+def _forces(doc: RelaxationDoc) -> str:
+    """What the labels say of the parent's forces."""
+    found = doc.force_consistency
+    if found is None:
+        return ""
+    sentences = [each for each in (found.contradiction, found.noise) if each]
+    if not found.contradicting and found.judged:
+        sentences.insert(0, f"the gradient of the energies at {found.judged} labels that tell it")
+    return "; ".join(sentences)
 
 
 def comparison_table(doc: ComparisonDoc) -> Table:
@@ -120,13 +132,18 @@ def summary_table(found: list[RelaxationSummary]) -> Table:
             each.formula_pretty,
             each.adsorbate or "-",
             each.name,
-            "yes" if each.converged else f"no: {each.stop_reason}",
+            _converged(each),
             str(each.parent_calls),
             number(each.energy, ".4f"),
             number(each.fmax, ".4f"),
             f"{each.completed_at.astimezone():%Y-%m-%d}",
         )
     return table
+
+
+def _converged(summary: RelaxationSummary) -> str:
+    said = "yes" if summary.converged else f"no: {summary.stop_reason}"
+    return said if summary.complete else f"{said}, incomplete"
 
 
 def ledger_table(doc: RelaxationDoc) -> Table:

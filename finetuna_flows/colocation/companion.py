@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,13 @@ RUN = (
     "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); import runpy; "
     "runpy.run_module(sys.argv[2], run_name='__main__', alter_sys=True)"
 )
-SHOWN = 6
+SHOWN = 10
 """Lines of output in a message."""
+SAYS_NOTHING = re.compile(
+    r"\W*$|MPI_ABORT was invoked|with errorcode|NOTE: invoking MPI_ABORT"
+    r"|You may or may not see output|exactly when Open MPI kills|\[.*ORTE_ERROR_LOG"
+)
+"""Lines between what a program says of its end and the end: rules, and Open MPI's notice."""
 
 
 class Companion:
@@ -66,6 +72,11 @@ class Companion:
         self._pause = Pause(Ranks(self._program, marker[VARIABLE]), pause, name)
 
     @property
+    def log(self) -> Path:
+        """All that it has printed."""
+        return self._log
+
+    @property
     def exit_code(self) -> int | None:
         """128 + n if it was ended by signal n; None while it runs."""
         return self._program.exit_code
@@ -85,8 +96,8 @@ class Companion:
         with self._log.open("rb") as printed:
             printed.seek(self._began)
             lines = printed.read().decode(errors="replace").splitlines()
-        kept = [line.strip() for line in lines if line.strip()][-SHOWN:]
-        return " | ".join(kept) or "nothing"
+        telling = [line.strip() for line in lines if not SAYS_NOTHING.match(line.strip())]
+        return " | ".join(telling[-SHOWN:]) or "nothing"
 
     def rest(self) -> None:
         """Stop its ranks.

@@ -1,7 +1,13 @@
-"""The learner's side of the protocol: prove, introduce, ask, let rest, end."""
+"""The learner's side of the protocol: prove, introduce, ask, let rest, end.
+
+An engine is asked as the strictest ones want it: one ``STATUS`` before ``POSDATA`` and one before
+``GETFORCE``, never two in a row (ABINIT 9.6 takes a word out of turn for the end), and ``INIT``
+whenever it says ``NEEDINIT`` (NWChem 7.0 does before every geometry).
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -11,10 +17,14 @@ from ase import Atoms
 from finetuna_flows.colocation import ipi
 from finetuna_flows.colocation.connection import Connection, Watch
 from finetuna_flows.colocation.failure import check_failure
+from finetuna_flows.colocation.isolated import check_isolated
 from finetuna_flows.colocation.proof import is_proven, new_token, prove
+from finetuna_flows.colocation.standard_cell import Turn
 from finetuna_flows.colocation.structure import encode_structure
-from finetuna_flows.errors import ParentError, ProtocolError
+from finetuna_flows.errors import ParentError, PeerError, ProtocolError
 from finetuna_flows.records import Label
+
+logger = logging.getLogger(__name__)
 
 PROOF_PATIENCE = 10.0
 """Seconds for each message of the proof."""
@@ -48,7 +58,11 @@ class Driver:
     """What this side has to prove still."""
     is_in_step: bool = True
     """Whether both sides agree on what comes next; false in the middle of an exchange."""
+    standard_cell: bool = False
+    """Whether geometries travel in the frame where the cell is lower triangular."""
+    _is_ready: bool = False
     _known: ipi.Json | None = None
+    _first: Atoms | None = None
 
     @classmethod
     def admit_ours(cls, connection: Connection, token: str) -> Driver:
@@ -71,8 +85,15 @@ class Driver:
         return cls(connection, ours=True, proof=proof)
 
     @classmethod
-    def admit_foreign(cls, connection: Connection) -> Driver:
+    def admit_foreign(cls, connection: Connection, *, standard_cell: bool = False) -> Driver:
         """Take an engine that speaks i-PI and nothing else.
+
+        Parameters
+        ----------
+        connection
+            To the engine.
+        standard_cell
+            As the field of that name.
 
         Raises
         ------
@@ -82,7 +103,8 @@ class Driver:
         word = connection.receive_word(ipi.NEEDINIT, ipi.READY, patience=PROOF_PATIENCE)
         if word == ipi.NEEDINIT:
             connection.send(ipi.word(ipi.INIT), ipi.integer(0), ipi.text(""))
-        return cls(connection, ours=False)
+        ready = word == ipi.READY
+        return cls(connection, ours=False, standard_cell=standard_cell, _is_ready=ready)
 
     def introduce(self, atoms: Atoms, patience: float, watch: Watch) -> Introduced | None:
         """Tell the parent which structure it is; what it says of itself, if it is ours.
@@ -96,7 +118,7 @@ class Driver:
         """
         known = self._told(atoms)
         if not self.ours:
-            self._known = known
+            self._known, self._first = known, atoms.copy()
             return None
         said = ipi.ours(
             structure=encode_structure(atoms), cell=np.asarray(atoms.cell).tolist(), **self.proof
@@ -123,8 +145,17 @@ class Driver:
         return self._known == self._told(atoms)
 
     def can_learn(self, atoms: Atoms) -> bool:
-        """Whether it can be told of this structure; an engine has read one, and its cell."""
-        return self.ours or self._known is None or self.knows(atoms)
+        """Whether it can be told of this structure; an engine has read one, and its cell.
+
+        The first geometry of an engine must be the one of its input files, which some compute
+        whatever they are sent (ABINIT 9.6 ends where the two differ).
+        """
+        if self.ours or self._known is None:
+            return True
+        first = self._first
+        return self.knows(atoms) and (
+            first is None or np.array_equal(first.positions, atoms.positions)
+        )
 
     def ask(self, atoms: Atoms, patience: float, watch: Watch) -> Label:
         """Label a geometry.
@@ -138,9 +169,12 @@ class Driver:
         """
         started = time.perf_counter()
         connection, count = self.connection, len(atoms)
-        geometry = ipi.geometry(np.asarray(atoms.cell), atoms.positions)
+        turn = Turn.standard(atoms.cell.array) if self.standard_cell else Turn()
+        sent = turn.turned(atoms)
+        geometry = ipi.geometry(sent.cell.array, sent.positions)
         self.is_in_step = False
         self._see_ready(patience, watch)
+        self._is_ready, self._first = False, None
         connection.send(ipi.word(ipi.POSDATA), geometry, ipi.word(ipi.STATUS))
         connection.receive_word(ipi.HAVEDATA, patience=patience, watch=watch)
         connection.send(ipi.word(ipi.GETFORCE))
@@ -154,9 +188,9 @@ class Driver:
         self.is_in_step = True
         check_failure(extras)
         try:
-            return Label(
+            label = Label(
                 energy=energy,
-                forces=forces,
+                forces=turn.back(forces),
                 free_energy=_number(extras.get("free_energy")),
                 scf_cycles=_count(extras.get("scf_cycles")),
                 wall_time=elapsed,
@@ -164,6 +198,9 @@ class Driver:
             )
         except ParentError as exc:
             raise ParentError(f"{connection.peer}: {exc}") from exc
+        if not self.ours:
+            check_isolated(atoms, label.forces)
+        return label
 
     def let_rest(self, patience: float, watch: Watch) -> None:
         """Have the parent leave its processors until it is asked again.
@@ -186,11 +223,17 @@ class Driver:
         Raises
         ------
         PeerError
-            If it is gone, or does not end in time.
+            If a parent of ours is gone, or does not end in time. What an engine answered before is
+            good however it ends.
         ParentError
             If it finds now that what it answered was wrong.
         """
-        self.connection.send(ipi.word(ipi.EXIT))
+        try:
+            self.connection.send(ipi.word(ipi.EXIT))
+        except PeerError as exc:
+            if self.ours:
+                raise
+            logger.warning("the engine had ended before it was told to: %s", exc)
         if not self.ours:
             return {}
         self.connection.receive_word(ipi.CLOSED, patience=patience, watch=watch)
@@ -199,7 +242,9 @@ class Driver:
         return said
 
     def _see_ready(self, patience: float, watch: Watch) -> None:
-        """Some engines want ``INIT`` before every geometry."""
+        """Have it say that it is, unless that was its last word."""
+        if self._is_ready:
+            return
         connection = self.connection
         connection.send(ipi.word(ipi.STATUS))
         expected = (ipi.READY,) if self.ours else (ipi.READY, ipi.NEEDINIT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,21 @@ from finetuna_flows.colocation.connection import Connection
 from finetuna_flows.colocation.driver import Driver
 from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.colocation.placement import Seat
+from finetuna_flows.colocation.standard_cell import Turn
 from finetuna_flows.errors import ParentError, PeerError
 from finetuna_flows.processes.ending import ending
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "engine"
 """Holds a folder for each process of the engine, in the order of their starts."""
 LOG = "engine.log"
 FIRST_FOLDER = "/tmp"  # noqa: S108 - what is made there is private
 """Where engines look for UNIX sockets."""
+PLACE = "{name}"
+"""Becomes the name of the socket, in the command and in input files."""
+PLACES = re.compile(rf"(?<!\$){re.escape(PLACE)}")
+"""With a dollar before it, it is a variable of a shell, of LAMMPS or of CP2K."""
 END_PATIENCE = 30.0
 """Seconds for the engine to end after it was told to."""
 
@@ -39,13 +48,18 @@ class EngineProcess:
         Of the job.
     pause
         See `processes.pause.Pause`.
+    standard_cell
+        Whether the engine gets a cell that is lower triangular, and the atoms in its frame.
     """
 
     name = "engine"
     restarts = 1
 
-    def __init__(self, command: str, writer: Any, directory: Path, pause: str) -> None:
+    def __init__(
+        self, command: str, writer: Any, directory: Path, pause: str, *, standard_cell: bool
+    ) -> None:
         self._command = command
+        self._standard_cell = standard_cell
         self._writer = writer
         self._directory = directory
         self._pause = pause
@@ -68,12 +82,15 @@ class EngineProcess:
         Raises
         ------
         ParentError
-            If the calculator cannot write them.
+            If the calculator cannot write them, or nothing tells the engine where to connect.
         """
+        turn = Turn.standard(atoms.cell.array) if self._standard_cell else Turn()
+        turned = turn.turned(atoms)
         folder = self._new_folder()
-        _write_inputs(self._writer, atoms, folder)
+        _write_inputs(self._writer, turned, folder)
+        _tell_inputs(folder, listener.name)
         self._engine = Companion(
-            shlex.split(self._command.replace("{name}", listener.name)),
+            shlex.split(PLACES.sub(listener.name, self._command)),
             folder,
             log=LOG,
             environment=Seat().variables_of_program(),
@@ -83,7 +100,7 @@ class EngineProcess:
 
     def admit(self, newcomer: Connection, _: str) -> Driver:
         """Take whoever speaks i-PI; nobody else may enter the folder of the socket."""
-        return Driver.admit_foreign(newcomer)
+        return Driver.admit_foreign(newcomer, standard_cell=self._standard_cell)
 
     def watch(self) -> None:
         """Find out whether it lives.
@@ -97,7 +114,8 @@ class EngineProcess:
         if engine is None or engine.exit_code is None:
             return
         words = (
-            f"`{self._command}` {ending(engine.exit_code)}; its last words: {engine.last_words()}"
+            f"`{self._command}` {ending(engine.exit_code)}; its last words: "
+            f"{engine.last_words()} (all of them are in {engine.log})"
         )
         raise PeerError(words)
 
@@ -120,7 +138,7 @@ class EngineProcess:
             engine.resume()
         finally:
             if ended:
-                engine.wait(END_PATIENCE)
+                _tell_end(engine.wait(END_PATIENCE))
             engine.stop()
             self._paused += engine.paused_time
 
@@ -130,6 +148,17 @@ class EngineProcess:
         folder = home / f"{1 + max(taken, default=-1):04d}"
         folder.mkdir(parents=True)
         return folder
+
+
+def _tell_end(code: int | None) -> None:
+    """Log how an engine ended that was told to; what it answered before is good whatever it says.
+
+    Some end with a code other than 0 after success: ABINIT 9.6 with 14, LAMMPS (2025) with 1.
+    """
+    if code is None:
+        logger.warning("the engine did not end within %g s and is killed", END_PATIENCE)
+    else:
+        logger.debug("the engine was told to end, and did with exit code %d", code)
 
 
 def _write_inputs(writer: Any, atoms: Atoms, folder: Path) -> None:
@@ -145,3 +174,14 @@ def _write_inputs(writer: Any, atoms: Atoms, folder: Path) -> None:
                 writer.write_input(bare, properties=["energy", "forces"], system_changes=None)
     except Exception as exc:  # the writers of ASE's calculators share no class
         raise ParentError(f"{type(writer).__name__} cannot write its input files: {exc}") from exc
+
+
+def _tell_inputs(folder: Path, name: str) -> None:
+    """Write the name of the socket where input files have a place for it."""
+    for file in folder.rglob("*"):
+        if file.is_symlink() or not file.is_file():
+            continue  # what writers link to, or have copied, is no input file of this run
+        with contextlib.suppress(UnicodeDecodeError):
+            written = file.read_text()
+            if PLACES.search(written):
+                file.write_text(PLACES.sub(name, written))

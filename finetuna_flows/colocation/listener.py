@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 PREFIX = "ipi_"
 """Engines that speak i-PI put it before the name of a UNIX socket, and ``/tmp/`` before that."""
 OURS = f"{PREFIX}finetuna_"
-SOCKET = "socket"
+SOCKET = "s"
+"""Short, since NWChem (7.0) takes 20 characters of a name at most: 19 with that of the folder."""
 LOCK = "lock"
 """Held for as long as somebody listens."""
 BACKLOG = 16

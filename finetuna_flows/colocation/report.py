@@ -21,7 +21,7 @@ class ServiceReport:
     calls: int = 0
     """Labels that were sent."""
     recalled: int = 0
-    """Those among them that an earlier try in the same folder had computed."""
+    """Those among them that were computed before, in this try or an earlier one in the folder."""
     scf_cycles: int | None = None
     """Electronic iterations over all labels; None if one of them does not say."""
     label_time: float = 0.0

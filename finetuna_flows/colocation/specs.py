@@ -9,7 +9,7 @@ from pathlib import Path
 from monty.json import MSONable, jsanitize
 
 from finetuna_flows.calculators import absolute, content_key, load_callable
-from finetuna_flows.colocation.engine import EngineProcess
+from finetuna_flows.colocation.engine import PLACES, EngineProcess
 from finetuna_flows.colocation.own_process import OwnProcess
 from finetuna_flows.colocation.patience import Patience
 from finetuna_flows.colocation.placement import Placement
@@ -24,7 +24,21 @@ from finetuna_flows.settings import Settings
 
 @dataclass(frozen=True)
 class IpiParentSpec(MSONable):
-    """A program that speaks i-PI itself, such as Quantum ESPRESSO, CP2K or FHI-aims."""
+    """A program that speaks i-PI itself: Quantum ESPRESSO, ABINIT, NWChem, CP2K, LAMMPS, FHI-aims.
+
+    Examples
+    --------
+    >>> from finetuna_flows.colocation.specs import IpiParentSpec
+    >>> spec = IpiParentSpec(
+    ...     command="abinit abinit.in --ipi {name}:UNIX",
+    ...     calculator="finetuna_flows.colocation.abinit:abinit",
+    ...     arguments={
+    ...         "pseudo_dir": "/usr/share/abinit/psp",
+    ...         "pseudopotentials": {"Al": "13al.pspnc"},
+    ...         "variables": {"ecut": 10, "toldff": 1e-5, "ngkpt": [4, 4, 4]},
+    ...     },
+    ... )
+    """
 
     command: str
     """Starts it in the folder of its input files, with ``{name}`` where it wants the name of the
@@ -32,25 +46,33 @@ class IpiParentSpec(MSONable):
     {name}:UNIX``."""
     calculator: str
     """``MODULE:CALLABLE`` or ``FILE.py:CALLABLE`` that makes an ASE calculator, which writes the
-    input files: ``finetuna_flows.colocation.espresso:espresso``. Forces are believed to be in the
-    order of the atoms, and the energy to be what they are the gradient of."""
+    input files: ``espresso:espresso``, ``abinit:abinit``, ``nwchem:nwchem`` or
+    ``template:template`` of `finetuna_flows.colocation`. Forces are believed to be in the order of
+    the atoms, and the energy to be what they are the gradient of."""
     arguments: Mapping[str, object] = field(default_factory=dict)
-    """Passed to the callable by name."""
+    """Passed to the callable by name. A ``{name}`` that they bring into the input files becomes the
+    name of the socket too, for engines that read it there."""
     pause: str = "auto"
     """Whether its ranks are stopped between labels: ``yes`` makes it an error where that cannot be
     verified, ``auto`` a warning, ``no`` leaves them polling."""
     patience: Patience = field(default_factory=lambda: Patience(meet=600.0))
     """How long it may take for what."""
+    standard_cell: bool = True
+    """Whether a cell that is not lower triangular is turned until it is, and the atoms with it, for
+    the engine alone: LAMMPS computes another crystal otherwise, and energies of all engines are
+    the same. Turn it off where the input names Cartesian directions, such as those of an electric
+    field or of spins."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calculator", absolute(self.calculator))
         object.__setattr__(self, "arguments", dict(self.arguments))
         if self.pause not in ("auto", "yes", "no"):
             raise ValueError(f"`pause` is {self.pause!r} but must be auto, yes or no")
-        if "{name}" not in self.command:
+        if not any(PLACES.search(words) for words in (self.command, repr(self.arguments))):
             raise ValueError(
                 f"`command` is {self.command!r} but must hold {{name}}, which becomes the name of "
-                "the UNIX socket, as in `pw.x -in espresso.pwi --ipi {name}:UNIX`"
+                "the UNIX socket, as in `pw.x -in espresso.pwi --ipi {name}:UNIX`, or `arguments` "
+                "must bring it into the input files"
             )
 
     def build(self) -> ParentCalculator:
@@ -63,7 +85,9 @@ class IpiParentSpec(MSONable):
         said = ", ".join(f"{key}={self.arguments[key]!r}" for key in sorted(self.arguments))
         key = content_key(self.calculator)
         level = f"{type(writer).__name__}({said}) by i-PI" + (f", file {key}" if key else "")
-        partner = EngineProcess(self.command, writer, Path.cwd(), self.pause)
+        partner = EngineProcess(
+            self.command, writer, Path.cwd(), self.pause, standard_cell=self.standard_cell
+        )
         return RemoteParent(partner, self.patience, None, level)  # no proof, so no TCP
 
 

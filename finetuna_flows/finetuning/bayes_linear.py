@@ -23,9 +23,12 @@ from scipy.optimize import minimize_scalar
 
 from finetuna_flows.errors import FineTuningError
 from finetuna_flows.geometry import Array
+from finetuna_flows.ties import first_highest
 
 STEPS_PER_DECADE = 8
 """Of the ratio g at which the evidence is looked at, before the best place is refined."""
+SAME_EVIDENCE = 1e-6
+"""Logarithms of evidences that differ by less are equal."""
 
 
 class Bounds(NamedTuple):
@@ -111,15 +114,19 @@ class _Evidence:
     prior: Bounds
 
     def best_ratio(self) -> float:
-        """The g of the largest evidence: the best of a grid, then the best beside it."""
+        """The g of the largest evidence: the best of a grid, then the best beside it.
+
+        Where bounds make the evidence flat it is the smallest g.
+        """
         first = 2 * float(np.log10(self.prior.lowest / self.noise.highest))
         last = 2 * float(np.log10(self.prior.highest / self.noise.lowest))
         grid = np.linspace(first, last, 2 + int((last - first) * STEPS_PER_DECADE))
-        best = int(np.argmax([self.log_at(10**x) for x in grid]))
+        heights = [self.log_at(10**x) for x in grid]
+        best = first_highest(heights, SAME_EVIDENCE)
         around = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         found = minimize_scalar(lambda x: -self.log_at(10**x), bounds=around, method="bounded")
-        candidates = [float(found.x), float(grid[best])]
-        return float(10 ** max(candidates, key=lambda x: self.log_at(10**x)))
+        better = self.log_at(10 ** float(found.x)) > heights[best] + SAME_EVIDENCE
+        return float(10 ** (float(found.x) if better else grid[best]))
 
     def best_noise(self, ratio: float) -> float:
         """The sigma of the largest evidence at g, moved to where both bounds are kept."""

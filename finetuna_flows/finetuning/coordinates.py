@@ -10,6 +10,7 @@ from ase import Atoms
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.geometry import Array, Mask, displacements, free_components
+from finetuna_flows.ties import first_highest
 
 FIXED_TOLERANCE = 1e-3
 """Å that a fixed component may be off: more than files round, less than forces notice."""
@@ -43,7 +44,7 @@ class FreeCoordinates:
         ways = displacements(self.start.positions, atoms.positions, self.start)
         off = np.where(self.free, 0.0, np.abs(ways))
         if off.max(initial=0.0) > FIXED_TOLERANCE:
-            atom = int(off.max(axis=1).argmax())
+            atom = first_highest(off.max(axis=1), FIXED_TOLERANCE / 1000)
             raise SurrogateError(
                 f"fixed atom {atom} ({self.start.symbols[atom]}) is {off[atom].max():.3g} Å from "
                 f"its place but may be {FIXED_TOLERANCE} Å off; {_REMEDY}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from finetuna_flows.errors import CheckpointError
-from finetuna_flows.finetuning.recipe import CHECKPOINT
+from finetuna_flows.finetuning.recipe import CHECKPOINT, best_epoch
 
 Weights = dict[str, Tensor]
 
@@ -44,7 +44,7 @@ class Progress:
     @property
     def best_epoch(self) -> int:
         """The epoch of the best weights; 0 before the training."""
-        return min(range(len(self.errors)), key=self.errors.__getitem__)
+        return best_epoch(self.errors)
 
     def write(self, directory: Path) -> None:
         """Replace the checkpoint in `directory`, whole or not at all."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "adapt.pt"
 """Name of the file that a training leaves in its directory after each epoch."""
+SAME_ERROR = 1e-7
+"""eV/Å; single precision rounds force errors by about as much, so a smaller gain is none."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +125,19 @@ class AdaptReport(MSONable):
     @property
     def best_epoch(self) -> int:
         """The one whose weights were kept, from 1."""
-        return min(range(len(self.errors)), key=self.errors.__getitem__)
+        return best_epoch(self.errors)
+
+
+def best_epoch(errors: Sequence[float]) -> int:
+    """The last epoch that was better than all before it, by more than rounding; 0 if none was.
+
+    Parameters
+    ----------
+    errors
+        eV/Å, before the training and after each epoch.
+    """
+    best = 0
+    for epoch, error in enumerate(errors):
+        if error < errors[best] - SAME_ERROR:
+            best = epoch
+    return best

@@ -14,7 +14,7 @@ from maggma.core import Store
 from monty.json import jsanitize
 from pymatgen.core import Structure
 
-from finetuna_flows.errors import FinetunaError
+from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.flows.job import relax_job
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.recorded.read import recordings
@@ -25,6 +25,7 @@ from finetuna_flows.relaxation.vasp.task import runs_of_task
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.structures.connectivity import integrity
+from finetuna_flows.structures.inferred import tell_inferred
 from finetuna_flows.structures.read import read_structure
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,9 @@ class ImportedRelaxMaker(Maker):
         """
         if prev_dir is not None:
             raise ValueError(f"`prev_dir` is {prev_dir} but an import has no use for it")
-        return self.document(self.read(read_structure(structure)))
+        atoms = read_structure(structure)
+        tell_inferred(atoms)
+        return self.document(self.read(atoms))
 
     def document(self, relaxation: Relaxation, damaged: Sequence[str] = ()) -> RelaxationDoc:
         """The document of what was read, and what could not be; its times are those of reading."""
@@ -184,7 +187,7 @@ def imported_documents(
     prepare
         May tag the start.
     """
-    for recording in recordings(path, reading, starts=starts):
+    for recording in _guarded(path, recordings(path, reading, starts=starts)):
         found = recording.result
         if isinstance(found, Exception):
             yield recording, found
@@ -194,6 +197,7 @@ def imported_documents(
         except ValueError as error:
             yield recording, error
             continue
+        tell_inferred(start)
         found = replace(found, start=start, integrity=integrity(start, found.final))
         maker = ImportedRelaxMaker(
             name=name or found.method,
@@ -208,6 +212,16 @@ def imported_documents(
             keys=None if reading.keys is None else dict(reading.keys),
         )
         yield recording, maker.document(found, recording.damaged)
+
+
+def _guarded(path: Path, found: Iterator[Recording]) -> Iterator[Recording]:
+    """Turn whatever else damage makes a reader raise into a ParentError with the path."""
+    try:
+        yield from found
+    except (FinetunaError, ValueError, OSError):
+        raise
+    except Exception as exc:
+        raise ParentError(f"{path} cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def relaxations_in_store(

@@ -33,6 +33,7 @@ from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 from finetuna_flows.results.files import write_files
 from finetuna_flows.settings import Settings
+from finetuna_flows.structures.inferred import tell_inferred
 from finetuna_flows.structures.read import read_structure, to_portable
 from finetuna_flows.structures.validate import check_elements, check_structure
 
@@ -102,6 +103,7 @@ def run_relaxation(
     """
     atoms = read_structure(structure)
     check_structure(atoms)
+    tell_inferred(atoms)
     spec: dict[str, Any] = jsanitize(maker.as_dict(), strict=True)
     directory = Path.cwd()
     if prev_dir is not None:

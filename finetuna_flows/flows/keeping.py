@@ -15,7 +15,9 @@ from jobflow.core.schemas import JobStoreDocument
 from maggma.core import Store
 from monty.json import jsanitize
 
+from finetuna_flows.relaxation.identity import differences
 from finetuna_flows.relaxation.recorded.recording import Recording
+from finetuna_flows.results.completeness import missing_parts
 from finetuna_flows.results.documents import DATA_KEYS, RelaxationDoc
 
 IMPORTS = uuid5(NAMESPACE_OID, "finetuna_flows.import")
@@ -85,12 +87,14 @@ def keep_once(
     known = store.query_one({"uuid": uuid}, properties=["metadata", "output"], load=False)
     word = "imported" if known is None else "replaced"
     if known is not None and not again:
-        if known["metadata"].get(METADATA, {}).get("fingerprint") != fingerprint:
+        whole = not missing_parts(known["output"], data)
+        same = known["metadata"].get(METADATA, {}).get("fingerprint") == fingerprint
+        if not same and not (whole and _differs_by_rounding(document, uuid, store)):
             raise ValueError(
                 f"{recording.system} {document.name} was imported from there before, and its file "
                 f"or the options have changed since; --again replaces it ({document.uuid[:8]})"
             )
-        if _is_whole(known["output"], data):
+        if whole:
             return Kept(_light(known["output"]), "already there")
         word = "completed"
     notes = {METADATA: {"fingerprint": fingerprint, "damaged": [*recording.damaged]}}
@@ -110,6 +114,15 @@ def fingerprint_of(document: RelaxationDoc) -> str:
     return sha256(document.model_dump_json(include=set(SAYS_ALL)).encode()).hexdigest()
 
 
+def _differs_by_rounding(document: RelaxationDoc, uuid: str, store: JobStore) -> bool:
+    """Whether the stored document, which is whole, says the same as rounded on another machine."""
+    (known,) = store.query({"uuid": uuid}, properties=["output"], load=True)
+    fields = {key: value for key, value in known["output"].items() if not key.startswith("@")}
+    whole = RelaxationDoc.model_validate(fields)
+    then, now = (each.model_dump(mode="json", include=set(SAYS_ALL)) for each in (whole, document))
+    return not differences(then, now)
+
+
 def _light(output: Mapping[str, Any]) -> RelaxationDoc:
     """A stored document without trajectory and ledger."""
     fields = {name: value for name, value in output.items() if not name.startswith("@")}
@@ -120,12 +133,6 @@ def _blobs(output: Mapping[str, Any]) -> list[str]:
     """What a stored document refers to in the store `data`."""
     parts = [output.get(key) for key in DATA_KEYS]
     return [part["blob_uuid"] for part in parts if isinstance(part, dict) and "blob_uuid" in part]
-
-
-def _is_whole(output: Mapping[str, Any], data: Store) -> bool:
-    """Whether all is there that a document refers to: it is written before them."""
-    wanted = _blobs(output)
-    return data.count({"blob_uuid": {"$in": wanted}}) == len(wanted)
 
 
 def _remove_unused(uuid: str, store: JobStore, data: Store) -> None:

@@ -23,6 +23,8 @@ from finetuna_flows.flows.twins import jobs_of, meeting_of
 from finetuna_flows.journal import rename_aside
 from finetuna_flows.parents.vasp.run import FOLDERS
 from finetuna_flows.relaxation.checkpoint import set_aside
+from finetuna_flows.results.completeness import remove_incomplete
+from finetuna_flows.results.documents import RelaxationDoc
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,9 @@ def _run(job: Job, store: JobStore, root: Path, *, fresh: bool) -> Iterator[Ende
         logger.error("%s: %s", job.name, error, exc_info=not _is_refusal(error))
         yield job, error
         return
+    if isinstance(response.output, RelaxationDoc):
+        for uuid in remove_incomplete(store, response.output):
+            logger.info("%s is removed from the store: it was left incomplete", uuid)
     yield job, response
     for more in (response.replace, response.detour, response.addition):
         if more is not None:

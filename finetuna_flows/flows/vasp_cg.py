@@ -19,6 +19,7 @@ from finetuna_flows.relaxation.run import check_threshold
 from finetuna_flows.results.build import build_relaxation_doc
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.files import write_files
+from finetuna_flows.structures.inferred import tell_inferred
 from finetuna_flows.structures.read import read_structure, to_structure
 from finetuna_flows.structures.validate import check_structure
 
@@ -116,6 +117,7 @@ class VaspCgMaker(Maker):
 
         atoms = read_structure(structure)
         check_structure(atoms)
+        tell_inferred(atoms)
         directory = Path.cwd()
         relaxation = relax_with_vasp(
             to_structure(atoms),

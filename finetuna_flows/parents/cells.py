@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from finetuna_flows.axis import has_vacuum
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
-
-VACUUM_GAP = 6.0
-"""Å; an empty stretch this long is vacuum, since layers of a solid lie closer than that."""
+from finetuna_flows.ties import nearest_whole
 
 BOX_STEP = 2.0
 """Å; boxes are multiples of it, so that a moving molecule seldom changes its box."""
@@ -55,10 +54,7 @@ def bare_copy(atoms: Atoms, vacuum: float) -> Atoms:
 def crystal_lengths(atoms: Atoms) -> Array:
     """Å, shape (3,): cell lengths along which the crystal repeats; inf along vacuum."""
     lengths = np.array(atoms.cell.lengths())
-    lengths[~atoms.pbc] = np.inf
-    for axis in range(3):
-        if atoms.pbc[axis] and _largest_gap(atoms, axis) > VACUUM_GAP:
-            lengths[axis] = np.inf
+    lengths[has_vacuum(atoms)] = np.inf
     return lengths
 
 
@@ -76,12 +72,5 @@ def kpoint_grid(atoms: Atoms, length: float) -> tuple[int, int, int]:
     length
         Å; OC20 itself takes 40.
     """
-    a, b, c = np.maximum(1, np.round(length / crystal_lengths(atoms))).astype(int).tolist()
+    a, b, c = (max(1, nearest_whole(each)) for each in length / crystal_lengths(atoms))
     return a, b, c
-
-
-def _largest_gap(atoms: Atoms, axis: int) -> float:
-    scaled = np.sort(atoms.get_scaled_positions(wrap=True)[:, axis])
-    gaps = np.diff(scaled, append=scaled[:1] + 1)
-    height = 1 / np.linalg.norm(atoms.cell.reciprocal()[axis])
-    return float(gaps.max(initial=0.0) * height)

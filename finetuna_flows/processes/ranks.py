@@ -33,6 +33,8 @@ LAUNCHER = "srun"
 """SLURM's, which has its tasks started by somebody else."""
 REMOTE_SHELLS = ("ssh", "rsh", "qrsh", "blaunch")
 """By which a launcher reaches other nodes."""
+DAEMONS = ("orted", "prted")
+"""Of Open MPI: a program that is started without ``mpirun`` starts one below itself."""
 PATIENCE = 5.0
 """Seconds until every rank must be in the state that was asked for."""
 SCANCEL_PATIENCE = 60.0
@@ -65,7 +67,7 @@ class Ranks:
 
     def find(self) -> list[ProcessState]:
         """The ranks on this node, as they are now."""
-        running = all_processes()
+        running = _without_daemons(all_processes())
         below = descendants(self.program.pid, running)
         candidates = {each.pid for each in below if each.name != LAUNCHER}
         if len(candidates) < len(below):
@@ -134,6 +136,12 @@ class Ranks:
                 break
             time.sleep(0.0005)
         return self.find()
+
+
+def _without_daemons(running: list[ProcessState]) -> list[ProcessState]:
+    """All but daemons with nothing below them, whose parent computes itself."""
+    parents = {each.parent for each in running}
+    return [each for each in running if each.name not in DAEMONS or each.pid in parents]
 
 
 def _signal(rank: ProcessState, number: signal.Signals) -> None:

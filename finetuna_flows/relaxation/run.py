@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ase import Atoms
 
+from finetuna_flows.force_consistency import ConsistencyCheck
 from finetuna_flows.geometry import fmax
 from finetuna_flows.history import History
 from finetuna_flows.reasons import Integrity, StopReason
@@ -72,6 +73,8 @@ class Run:
         self._observers = observers
         self._started = self._last = time.perf_counter()
         self._integrity = integrity(self.history.start, self.history.start)
+        self._consistency = ConsistencyCheck(self.history.free)
+        self._told: set[str] = set()
 
     def below_threshold(self, step: Step) -> bool:
         """Whether the forces that the optimizer was told are below the threshold."""
@@ -85,13 +88,17 @@ class Run:
         self.history.append(step)
         if step.label is not None:
             self._watch_adsorbate(step)
+            self._watch_forces(step)
         for observe in self._observers:
             observe(step, self.history)
 
     def may_stop(self, step: Step) -> StopReason | None:
         """Why the run ends after this step; None if it goes on."""
+        forces = self._consistency.result
         if step.label is not None and self.below_threshold(step):
-            return StopReason.CONVERGED
+            return StopReason.CONVERGED if forces.gradient else StopReason.INCONSISTENT_FORCES
+        if forces.hopeless:
+            return StopReason.INCONSISTENT_FORCES
         if self.ledger.next is not None:
             return None
         return self._limits.exceeded(self.history, time.perf_counter() - self._started)
@@ -117,3 +124,13 @@ class Run:
         if found not in (self._integrity, Integrity.INTACT):
             logger.warning("step %d: %s", step.index, found.sentence)
         self._integrity = found
+
+    def _watch_forces(self, step: Step) -> None:
+        """Tell once that the forces contradict the energies, and once that they are noisy."""
+        self._consistency.add(step)
+        found = self._consistency.result
+        noisy = found.noisier_than(self.threshold)
+        for kind, sentence in (("contradiction", found.sentence), ("noise", noisy)):
+            if sentence is not None and kind not in self._told:
+                self._told.add(kind)
+                logger.warning("step %d: %s", step.index, sentence)

@@ -22,12 +22,13 @@ from pymatgen.core.structure import Molecule, Structure
 from finetuna_flows.finetuning.recipe import AdaptReport
 from finetuna_flows.records import Relaxation
 from finetuna_flows.results.adaptation import AdaptedSystem, FineTuneDoc
-from finetuna_flows.results.course import ledger, timings, trajectory
+from finetuna_flows.results.course import force_consistency, ledger, timings, trajectory
 from finetuna_flows.results.documents import ComparisonDoc, ComparisonRow, RelaxationDoc
 from finetuna_flows.results.portable import metadata, to_ase, to_pymatgen
 from finetuna_flows.results.service import ServiceDoc
 from finetuna_flows.structures.fingerprint import start_key
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.inferred import inferred
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 PACKAGES = (
     "finetuna-flows",
@@ -112,8 +113,9 @@ def build_relaxation_doc(
         ),
         timings=timings(relaxation.steps),
         paused_time=paused_time,
+        inferred=(*inferred(relaxation.start), *relaxation.inferred),
+        force_consistency=force_consistency(relaxation),
         damaged=tuple(damaged),
-        inferred=relaxation.inferred,
         packages=packages(),
         dir_name=_with_host(Path(dir_name).resolve()) if dir_name is not None else None,
         completed_at=now,

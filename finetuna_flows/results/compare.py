@@ -24,7 +24,8 @@ Musielewicz, Wang, Tian, Ulissi, Mach. Learn.: Sci. Technol. 3, 03LT01 (2022).
 """
 
 ROUNDING = 1e-9
-"""eV/Å by which a force may pass a threshold that it was relaxed to."""
+"""eV/Å by which a force may pass a threshold that it was relaxed to; eV by which an energy must be
+lower to be that."""
 
 
 def compare(
@@ -81,6 +82,9 @@ def _row(
 ) -> ComparisonRow:
     measured, note = _against(doc, reference, energy_tolerance)
     notes = [] if doc.converged else [f"not converged: {doc.stop_sentence}"]
+    forces = doc.force_consistency
+    if forces is not None and not forces.gradient and forces.contradiction:
+        notes.append(f"its forces contradict its energies: {forces.contradiction}")
     if doc.damaged:
         notes.append(f"{len(doc.damaged)} parts of its files were damaged, so calls may be missing")
     return ComparisonRow(
@@ -177,7 +181,7 @@ def strict_failures(
     threshold
         eV/Å that the reference had to reach.
     """
-    lower = difference < 0
+    lower = difference < -ROUNDING
     converged = doc.converged and doc.fmax is not None and doc.fmax <= threshold + ROUNDING
     as_it_was = doc.integrity in (Integrity.INTACT, Integrity.NO_ADSORBATE)
     found = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
@@ -13,6 +15,7 @@ from maggma.core import Builder, Store
 from pydantic import ValidationError
 
 from finetuna_flows.results.compare import ENERGY_TOLERANCE, compare
+from finetuna_flows.results.completeness import REFERENCES, sentence, with_missing_parts
 from finetuna_flows.results.documents import SCHEMA_VERSION, ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.portable import geometry_of
 from finetuna_flows.results.systems import group_by_start
@@ -70,6 +73,9 @@ class ComparisonBuilder(Builder):
         eV above the reference that still counts as success.
     chunk_size
         Systems that are held in memory and written at once.
+    data
+        The additional store of trajectories and ledgers: relaxations of which one is missing are
+        left out until they are complete. None: they are not looked for.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class ComparisonBuilder(Builder):
         scope: str = EVERYTHING,
         energy_tolerance: float = ENERGY_TOLERANCE,
         chunk_size: int = 100,
+        data: Store | None = None,
     ) -> None:
         if query and scope == EVERYTHING:
             raise ValueError(
@@ -93,7 +100,9 @@ class ComparisonBuilder(Builder):
         self.query = query
         self.scope = scope
         self.energy_tolerance = energy_tolerance
-        super().__init__(sources=[source], targets=[target], chunk_size=chunk_size)
+        self.data = data
+        sources = [source] if data is None else [source, data]
+        super().__init__(sources=sources, targets=[target], chunk_size=chunk_size)
 
     def get_items(self) -> Iterator[dict[str, Any]]:
         """Systems whose relaxations are not those that their comparison was made from."""
@@ -159,13 +168,22 @@ class ComparisonBuilder(Builder):
 
     def _relaxations(self) -> dict[Family, dict[str, Source]]:
         """All relaxations, family by family; nothing large is loaded."""
-        wanted = ["output.uuid", "output.last_updated", *(f"output.{key}" for key in OF_A_FAMILY)]
+        fields = ["uuid", "last_updated", *OF_A_FAMILY]
+        wanted = [*(f"output.{field}" for field in fields), *REFERENCES]
         found: dict[Family, dict[str, Source]] = defaultdict(dict)
-        for entry in self.source.query(self._criteria, properties=wanted):
-            output = entry["output"]
+        outputs = (each["output"] for each in self.source.query(self._criteria, properties=wanted))
+        for output in outputs if self.data is None else self._complete(outputs, self.data):
             source = (output["uuid"], str(output["last_updated"]))
             found[tuple(output.get(key) for key in OF_A_FAMILY)][output["uuid"]] = source
         return found
+
+    @staticmethod
+    def _complete(outputs: Iterator[dict[str, Any]], data: Store) -> Iterator[dict[str, Any]]:
+        for output, missing in with_missing_parts(outputs, data):
+            if missing:
+                logger.warning("%s is not compared: its %s", output["uuid"], sentence(missing))
+            else:
+                yield output
 
     def _comparisons(self) -> dict[str, _Built]:
         wanted = ["uuid", *REMEMBERED]
@@ -180,7 +198,7 @@ class ComparisonBuilder(Builder):
         self, family: Family, found: Mapping[str, Source], built: Mapping[str, _Built]
     ) -> Iterator[dict[str, Any]]:
         """Systems of one family that are to be built; comparisons of systems that are gone go."""
-        groups = self._groups(family)
+        groups = self._groups(family, found)
         gone = [
             uuid for uuid, each in built.items() if each.family == family and uuid not in groups
         ]
@@ -198,18 +216,27 @@ class ComparisonBuilder(Builder):
                 "relaxations": self._outputs(members),
             }
 
-    def _groups(self, family: Family) -> dict[str, tuple[str, list[str]]]:
+    def _groups(
+        self, family: Family, found: Mapping[str, Source]
+    ) -> dict[str, tuple[str, list[str]]]:
         """Uuid of each comparison, with the key of its system and its relaxations, oldest first."""
         starts: dict[str, Atoms] = {}
         same_family = {
             f"output.{name}": value for name, value in zip(OF_A_FAMILY, family, strict=True)
         }
-        for entry in self.source.query(
-            {**self._criteria, **same_family},
-            properties=["output.uuid", "output.initial_structure"],
-            sort={"output.completed_at": 1},
-        ):
-            starts[entry["output"]["uuid"]] = geometry_of(entry["output"]["initial_structure"])
+        wanted = ["uuid", "completed_at", "initial_structure"]
+        outputs = [
+            entry["output"]
+            for entry in self.source.query(
+                {**self._criteria, **same_family},
+                properties=[f"output.{field}" for field in wanted],
+                sort={"output.completed_at": 1},
+            )
+        ]
+        for _, at_once in groupby(outputs, key=itemgetter("completed_at")):
+            for output in sorted(at_once, key=itemgetter("uuid")):  # a store orders them by chance
+                if output["uuid"] in found:
+                    starts[output["uuid"]] = geometry_of(output["initial_structure"])
         groups = {}
         for members in group_by_start(starts.items()):
             key = start_key(starts[members[0]])

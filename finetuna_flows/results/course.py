@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finetuna_flows.force_consistency import check_consistency
 from finetuna_flows.geometry import Mask, fmax, free_components, rms
 from finetuna_flows.records import Relaxation, Step
-from finetuna_flows.results.document_parts import LedgerEntry, Timings, Trajectory
+from finetuna_flows.results.document_parts import (
+    ForceConsistency,
+    LedgerEntry,
+    Timings,
+    Trajectory,
+)
 
 
 def timings(steps: Sequence[Step]) -> Timings:
@@ -28,6 +34,19 @@ def timings(steps: Sequence[Step]) -> Timings:
 def _overhead(step: Step) -> float:
     known = step.prediction_time + step.tuning_time
     return max(0.0, step.wall_time - known - (0.0 if step.replayed else step.parent_time))
+
+
+def force_consistency(relaxation: Relaxation) -> ForceConsistency:
+    """What the labels say of the parent's forces."""
+    found = check_consistency(relaxation.labelled, free_components(relaxation.start))
+    return ForceConsistency(
+        gradient=found.gradient,
+        judged=found.judged,
+        contradicting=found.contradicting,
+        contradiction=found.sentence,
+        net_force=found.net_force,
+        noise=found.noisier_than(relaxation.fmax_threshold),
+    )
 
 
 def trajectory(relaxation: Relaxation) -> Trajectory:

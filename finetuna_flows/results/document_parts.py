@@ -54,6 +54,24 @@ class Timings(Document):
     """Seconds of `parent` that an earlier, interrupted run spent."""
 
 
+class ForceConsistency(Document):
+    """Whether the parent's forces are the gradient of its energies, as far as its labels tell."""
+
+    gradient: bool
+    """False where the newest judged label contradicts, or more than a quarter of them do."""
+    judged: int
+    """Labels near enough to an earlier one for their energies and forces to be compared."""
+    contradicting: int
+    """Those among them whose forces are not the gradient of the energies."""
+    contradiction: str | None = None
+    """The worst contradiction in numbers; None where there is none."""
+    net_force: float | None = None
+    """eV/Å; median over the labels of the length of the sum of all forces, zero for atoms alone.
+    None where the parent tells no forces of fixed atoms."""
+    noise: str | None = None
+    """That the forces are noisier than the threshold, with numbers; None where they are not."""
+
+
 class Trajectory(Document):
     """Every geometry of a relaxation, step by step, as plain lists."""
 

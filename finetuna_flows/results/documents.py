@@ -24,6 +24,7 @@ from finetuna_flows.reasons import FailureReason, Integrity, QueryReason, StopRe
 from finetuna_flows.results.document_parts import (
     BlobReference,
     Document,
+    ForceConsistency,
     LedgerEntry,
     Timings,
     Trajectory,
@@ -110,7 +111,7 @@ class RelaxationDoc(StructureMetadata):
     n_steps: int
     """Geometries, labelled or predicted."""
     parent_calls: int
-    """Labels that this relaxation rests on, replayed ones included."""
+    """Labels that this relaxation took, replayed ones included, and damaged ones of an import."""
     replayed_calls: int
     """Labels among them that were taken from the checkpoint of an earlier run."""
     scf_cycles: int | None
@@ -122,11 +123,13 @@ class RelaxationDoc(StructureMetadata):
     paused_time: float = 0.0
     """Seconds that the parent's processors were left to others, as far as this run saw."""
 
+    inferred: tuple[str, ...] = ()
+    """What was inferred, and from what, a sentence each: of `initial_structure` the adsorbate and
+    the surface normal; of an import also its method, the order of its parts, what was not read."""
+    force_consistency: ForceConsistency | None = None
+    """Whether the parent's forces are the gradient of its energies; None in older documents."""
     damaged: tuple[str, ...] = ()
     """Of a relaxation that was imported: what of its files could not be read, by file and row."""
-    inferred: tuple[str, ...] = ()
-    """Of a relaxation that was imported: what its files do not say but show, and by what; and what
-    lay beside them and shows no place in it."""
     packages: dict[str, str]
     """Version of each package that can change a number."""
     dir_name: str | None = None

@@ -130,7 +130,8 @@ def export_structures(
     kind
         EXTXYZ or ASE_DB; None: what the suffix says.
     labels
-        Every labelled geometry instead of the last one of each relaxation.
+        Every labelled geometry instead of the last one of each relaxation. A relaxation whose
+        trajectory or ledger is missing is passed over then, which the log tells.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def export_structures(
         raise ValueError(f"structures cannot be {chosen}; use one of {', '.join(STRUCTURES)}")
     relaxations = rows = unlabelled = 0
     with _new(path, force=force) as part, STRUCTURES[chosen](part) as write:
-        for doc in relaxation_docs(store, load=labels, **selection):
+        for doc in relaxation_docs(store, load=labels, skip_incomplete=labels, **selection):
             final = final_geometry(doc)
             relaxations += 1
             unlabelled += final is None

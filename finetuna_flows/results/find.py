@@ -5,6 +5,7 @@ A store that `results.store.check_store` has seen answers from its indexes.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,16 @@ from pydantic import BaseModel
 
 from finetuna_flows.errors import StoreError
 from finetuna_flows.reasons import Integrity, StopReason
+from finetuna_flows.results.completeness import (
+    REFERENCES,
+    WAY_OUT,
+    data_store,
+    missing_parts,
+    sentence,
+    with_missing_parts,
+)
 from finetuna_flows.results.document_parts import Document, Timings, UtcTime
-from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
+from finetuna_flows.results.documents import DATA_KEYS, ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.filters import (
     NEWEST_FIRST,
     Filters,
@@ -25,6 +34,8 @@ from finetuna_flows.results.filters import (
     relaxation_order,
 )
 
+logger = logging.getLogger(__name__)
+
 DocT = TypeVar("DocT", bound=BaseModel)
 SHOWN = 10
 """Uuids that an error names."""
@@ -32,7 +43,7 @@ ORDER = Selection.__annotations__.keys() - Filters.__annotations__.keys()
 
 
 class RelaxationSummary(Document):
-    """One line of a list of relaxations; each field is the one of `RelaxationDoc`."""
+    """One line of a list of relaxations; each field but the last is the one of `RelaxationDoc`."""
 
     uuid: str
     system: str | None = None
@@ -59,6 +70,8 @@ class RelaxationSummary(Document):
     integrity: Integrity
     completed_at: UtcTime
     last_updated: UtcTime
+    complete: bool = True
+    """Whether its trajectory and ledger are in the store too."""
 
 
 def relaxation_summaries(
@@ -84,13 +97,21 @@ def relaxation_summaries(
 
 def relaxation_fields(store: JobStore, **selection: Unpack[Selection]) -> Iterator[dict[str, Any]]:
     """The same as plain mappings, as the store gives them: for many thousands at once."""
-    wanted = [f"output.{field}" for field in RelaxationSummary.model_fields]
-    for entry in _query(store, selection, properties=wanted, load=False):
-        yield entry["output"]
+    fields = RelaxationSummary.model_fields.keys() - {"complete"}
+    wanted = [*(f"output.{field}" for field in sorted(fields)), *REFERENCES]
+    found = (each["output"] for each in _query(store, selection, properties=wanted, load=False))
+    for output, missing in with_missing_parts(found, data_store(store)):
+        for key in DATA_KEYS:
+            output.pop(key, None)
+        yield output | {"complete": not missing}
 
 
 def relaxation_docs(
-    store: JobStore, *, load: bool = False, **selection: Unpack[Selection]
+    store: JobStore,
+    *,
+    load: bool = False,
+    skip_incomplete: bool = False,
+    **selection: Unpack[Selection],
 ) -> Iterator[RelaxationDoc]:
     """Whole documents, one after the other; parameters and errors as of `relaxation_summaries`.
 
@@ -98,15 +119,36 @@ def relaxation_docs(
     ----------
     load
         Whether to load trajectories and ledgers too.
+    skip_incomplete
+        Whether to pass over relaxations of which one of these is not there, with a warning.
 
     Raises
     ------
     StoreError
-        If one of these is not there.
+        If one of these is not there, and none is to be passed over.
     """
+    if skip_incomplete:
+        yield from _complete_docs(store, selection, load=load)
+        return
     with _blobs_there(store):
         for entry in _query(store, selection, properties=["output"], load=load):
             yield RelaxationDoc.model_validate(_fields(entry["output"]))
+
+
+def _complete_docs(store: JobStore, selection: Selection, *, load: bool) -> Iterator[RelaxationDoc]:
+    found = (each["output"] for each in _query(store, selection, properties=["output"], load=False))
+    for output, missing in with_missing_parts(found, data_store(store)):
+        if missing:
+            logger.warning("%s is passed over: its %s", output["uuid"], sentence(missing))
+        elif load:
+            yield relaxation_doc(store, output["uuid"], load=True)
+        else:
+            yield RelaxationDoc.model_validate(_fields(output))
+
+
+def parts_missing(store: JobStore, doc: RelaxationDoc) -> tuple[str, ...]:
+    """Which of ``trajectory`` and ``ledger`` of a document that is not loaded are not there."""
+    return missing_parts(doc.model_dump(include=set(DATA_KEYS)), data_store(store))
 
 
 def count_relaxations(store: JobStore, **filters: Unpack[Filters]) -> int:
@@ -195,8 +237,8 @@ def _blobs_there(store: JobStore) -> Iterator[None]:
         yield
     except KeyError as exc:
         raise StoreError(
-            f"a trajectory or ledger is missing in the additional store `data` of {store.name}: "
-            f"there is no {exc}",
+            f"a trajectory or ledger is missing in the additional store `data` of {store.name}, as "
+            f"where a process was killed: there is no {exc}; {WAY_OUT}",
             retryable=False,
         ) from exc
 

@@ -1,7 +1,7 @@
 """Geometries with the parent's energy and forces, taken out of documents: what models learn from.
 
 Each has constraints and tags, energies in eV and raw forces in eV/Å as its calculator's results,
-and in ``info`` where it comes from.
+and in ``info`` where it comes from, and whether the adsorbate was named.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from finetuna_flows.geometry import Array, moved
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.loaded import loaded_ledger, loaded_trajectory
 from finetuna_flows.results.portable import to_ase
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED
 
 TOLD = (
     "uuid",
@@ -63,11 +64,14 @@ def _labelled(
     atoms: Atoms, doc: RelaxationDoc, energy: float, forces: Array, free_energy: float | None
 ) -> Atoms:
     said = {name: getattr(doc, name) for name in TOLD}
+    given = atoms.info.get(ADSORBATE_FROM)
     atoms.info = {
         name: str(value) if isinstance(value, str) else value
         for name, value in said.items()
         if value is not None
     }
+    if given == NAMED:
+        atoms.info[ADSORBATE_FROM] = NAMED
     results = {"energy": energy, "forces": forces}
     if free_energy is not None:
         results["free_energy"] = free_energy

@@ -30,7 +30,7 @@ class ServiceDoc(Document):
     parent_calls: int
     """Labels that were sent."""
     recalled_calls: int
-    """Labels among them that an earlier try in the same folder had computed."""
+    """Labels among them that were computed before, in this try or an earlier one in the folder."""
     scf_cycles: int | None
     """Electronic iterations over all labels; None if one of them does not say."""
     label_time: float

@@ -14,6 +14,7 @@ from maggma.stores import MongoStore
 from pymongo.errors import PyMongoError
 
 from finetuna_flows.errors import StoreError
+from finetuna_flows.results.completeness import REFERENCES
 from finetuna_flows.results.find import (
     comparison_doc,
     count_relaxations,
@@ -76,6 +77,7 @@ TOLD = (
     "output.replayed_calls",
     "output.scf_cycles",
     "output.timings",
+    *REFERENCES,
 )
 """Paths that lists and tables show besides."""
 

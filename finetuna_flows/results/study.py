@@ -17,6 +17,7 @@ from finetuna_flows.results.comparison_builder import (
     REMEMBERED,
     ComparisonBuilder,
 )
+from finetuna_flows.results.completeness import data_store
 from finetuna_flows.results.documents import ComparisonDoc, RelaxationDoc
 from finetuna_flows.results.sqlite.store import LocalStore
 
@@ -79,6 +80,7 @@ def comparisons(
         query=query,
         scope=EVERYTHING if tag is None else f"tag {tag}",
         energy_tolerance=energy_tolerance,
+        data=data_store(store),
     )
     return build(builder)
 

@@ -1,32 +1,31 @@
-"""Put a molecule on a slab, with pymatgen's ``AdsorbateSiteFinder``."""
+"""Put a molecule on a site of a slab."""
 
 from __future__ import annotations
-
-from itertools import product
-from typing import Literal, get_args
 
 import numpy as np
 from ase import Atoms
 from ase.build import molecule as ase_molecule
 from ase.data import atomic_numbers, covalent_radii
-from pymatgen.core.adsorption import AdsorbateSiteFinder
 
-from finetuna_flows.geometry import Array, Mask
-from finetuna_flows.structures.convert import to_structure
-from finetuna_flows.structures.prepare import Tag, tag_atoms
-from finetuna_flows.structures.surface import heights, surface_normal
+from finetuna_flows.geometry import Array
+from finetuna_flows.structures.plane import UP, Images, Plane, in_one_piece, with_tags
+from finetuna_flows.structures.setting import GRID
+from finetuna_flows.structures.sites import adsorption_sites, sites_called
+from finetuna_flows.structures.surface import surface_normal
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED, Tag
 from finetuna_flows.structures.validate import check_structure
+from finetuna_flows.ties import first_lowest, on_grid
 
-Site = Literal["ontop", "bridge", "hollow"]
-
-EQUALLY_NEAR = 0.15
-"""Å; surface atoms that a site touches may differ by this in their distance to it."""
+EQUALLY_LOW = 1e-3
+"""Å; of the atoms of a molecule whose heights differ by less, the first one is the lowest."""
+OPPOSITE = 1e-6
+"""Sine of the angle below which two directions span no plane to turn in."""
 
 
 def add_adsorbate(
     slab: Atoms,
     molecule: str | Atoms,
-    site: Site = "ontop",
+    site: str = "ontop",
     *,
     height: float | None = None,
     which: int = 0,
@@ -37,15 +36,19 @@ def add_adsorbate(
     Parameters
     ----------
     slab
-        Its surface along the first two cell vectors; other adsorbates may be there already.
+        Its surface along two cell vectors, its top on the side of the third; other adsorbates may
+        be there already.
     molecule
         A symbol, a name that ``ase.build.molecule`` knows, or Atoms.
     site
-        Kind of site.
+        Kind of site (``ontop``, ``bridge``, ``hollow``), or the name of one or the beginning of it,
+        as `adsorption_sites` gives them: ``fcc``, ``hcp``, ``bridge-long``, ``ontop-Cu``…
     height
-        Å from the highest atom of the slab to the anchor; None: as near as covalent radii allow.
+        Å from the highest atom of the slab to the anchor; None: as near as covalent radii allow, in
+        a ring that is wider than the anchor in its plane.
     which
-        Which of the sites of this kind that symmetry does not make equal, from 0.
+        Which of the sites called so that symmetry does not make equal, from 0, in the order of
+        `adsorption_sites`: the first hollow of close-packed atoms is hcp.
     anchor
         Index of the atom that binds; the molecule is turned so that the rest of it points away
         from the slab. None: the molecule's lowest atom binds, and nothing is turned.
@@ -54,66 +57,37 @@ def add_adsorbate(
     ------
     StructureError
         If the molecule overlaps with the slab, an adsorbate or its own images.
+
+    Examples
+    --------
+    >>> from finetuna_flows.structures.slabs import build_slab
+    >>> covered = add_adsorbate(build_slab("Pt", (1, 1, 1)), "CO", "fcc")
     """
-    below = _contiguous(slab if slab.has("tags") else tag_atoms(slab))
-    normal = surface_normal(below)
-    points = _choose(adsorption_sites(below), site)
-    if not 0 <= which < len(points):
-        raise ValueError(f"`which` is {which} but the slab has {len(points)} {site} sites, from 0")
+    below = in_one_piece(with_tags(slab))
+    normal = surface_normal(below, UP)
+    sites = sites_called(adsorption_sites(below), site)
+    if not 0 <= which < len(sites):
+        names = ", ".join(each.name for each in sites)
+        raise ValueError(
+            f"`which` is {which} but the slab has {len(sites)} {site} sites, from 0: {names}"
+        )
     guest, binding = _turned(_molecule(molecule), anchor, normal)
     clean = below[below.get_tags() != Tag.ADSORBATE]
-    point = points[which] - (points[which] @ normal) * normal
+    middle = np.array(sites[which].position)
+    point = middle - (middle @ normal) * normal
     if height is None:
-        level = _touching(clean, point, int(guest.numbers[binding]))
+        level = max(_touching(clean, point, int(guest.numbers[binding])), float(middle @ normal))
     else:
         level = float((clean.positions @ normal).max()) + height
     guest.translate(point + level * normal - guest.positions[binding])
+    guest.set_positions(on_grid(guest.positions, GRID))
     guest.set_tags(int(Tag.ADSORBATE))
     covered: Atoms = below + guest
+    covered.set_cell(slab.cell)
+    covered.pbc = slab.pbc
+    covered.info[ADSORBATE_FROM] = NAMED
     check_structure(covered)
     return covered
-
-
-def adsorption_sites(slab: Atoms) -> dict[Site, list[Array]]:
-    """Points in the top surface that symmetry does not make equal, in Å, by kind of site.
-
-    pymatgen calls the middle of a square of atoms a bridge, where its triangulation has an edge;
-    here it is a hollow, because more than two atoms are equally near.
-    """
-    bare = _contiguous(slab[slab.get_tags() != Tag.ADSORBATE])
-    bare.set_constraint()
-    finder = AdsorbateSiteFinder(to_structure(bare))
-    found = finder.find_adsorption_sites(  # type: ignore[no-untyped-call]  # pymatgen leaves it untyped
-        distance=0.0, positions=get_args(Site)
-    )
-    surface = bare[_is_surface(finder)]
-    sites: dict[Site, list[Array]] = {"ontop": found["ontop"], "bridge": [], "hollow": []}
-    for point in (*found["bridge"], *found["hollow"]):
-        sites["bridge" if _count_nearest(surface, point) == 2 else "hollow"].append(point)
-    return sites
-
-
-def _choose(sites: dict[Site, list[Array]], site: Site) -> list[Array]:
-    if site not in sites:
-        raise ValueError(f"`site` is {site!r} but must be one of {', '.join(sites)}")
-    return sites[site]
-
-
-def _is_surface(finder: AdsorbateSiteFinder) -> Mask:
-    return np.asarray(
-        [name == "surface" for name in finder.slab.site_properties["surface_properties"]]
-    )
-
-
-def _contiguous(slab: Atoms) -> Atoms:
-    """The slab in one piece: atoms below its bottom moved up by whole cells."""
-    whole: Atoms = slab.copy()
-    if slab.pbc[2]:
-        normal = surface_normal(slab)
-        shift = heights(slab) - slab.positions @ normal
-        cells = np.round((shift - shift.min()) / (slab.cell[2] @ normal))
-        whole.set_positions(whole.positions + cells[:, None] * slab.cell[2], apply_constraint=False)
-    return whole
 
 
 def _molecule(molecule: str | Atoms) -> Atoms:
@@ -137,38 +111,36 @@ def _molecule(molecule: str | Atoms) -> Atoms:
 def _turned(molecule: Atoms, anchor: int | None, normal: Array) -> tuple[Atoms, int]:
     """The molecule standing on the surface, and the index of the atom that binds."""
     if anchor is None:
-        molecule.rotate((0, 0, 1), normal)
-        return molecule, int(np.argmin(np.round(molecule.positions @ normal, 6)))
+        _turn(molecule, np.array([0.0, 0.0, 1.0]), normal)
+        return molecule, first_lowest(molecule.positions @ normal, EQUALLY_LOW)
     if not 0 <= anchor < len(molecule):
         raise ValueError(f"`anchor` is {anchor} but must be from 0 to {len(molecule) - 1}")
     rest = np.delete(molecule.positions, anchor, axis=0)
     if len(rest):
         up = rest.mean(axis=0) - molecule.positions[anchor]
         if np.linalg.norm(up) > 1e-3:  # else the anchor is the centre and any way is up
-            molecule.rotate(up, normal)
+            _turn(molecule, up / np.linalg.norm(up), normal)
     return molecule, anchor
 
 
-def _images(slab: Atoms, point: Array) -> tuple[Array, Array]:
-    """Lateral distance in Å of the atoms' images from `point`, and their heights, shape (m, n)."""
-    normal = surface_normal(slab)
-    a, b = np.asarray(slab.cell)[:2]
-    shifts = np.array([i * a + j * b for i, j in product(range(-3, 4), repeat=2)])
-    away = slab.positions[None] + shifts[:, None] - point
-    level = away @ normal
-    distance = np.linalg.norm(away - level[..., None] * normal, axis=2)
-    return distance, level + point @ normal
-
-
-def _count_nearest(surface: Atoms, point: Array) -> int:
-    distance, _ = _images(surface, point)
-    return int((distance < distance.min() + EQUALLY_NEAR).sum())
+def _turn(molecule: Atoms, start: Array, end: Array) -> None:
+    """Turn one direction into another; into its opposite, around the first axis it is far from."""
+    axis, cosine = np.cross(start, end), float(start @ end)
+    sine = float(np.linalg.norm(axis))
+    if sine > OPPOSITE:
+        molecule.rotate(np.rad2deg(np.arctan2(sine, cosine)), axis)
+    elif cosine < 0:
+        aside = np.eye(3)[first_lowest(np.abs(start), 0.1)]
+        molecule.rotate(180.0, np.cross(start, aside))
 
 
 def _touching(slab: Atoms, point: Array, number: int) -> float:
-    """Height at which a falling atom meets the slab at the sum of covalent radii."""
-    distance, level = _images(slab, point)
-    reach = covalent_radii[number] + covalent_radii[slab.numbers][None]
+    """Height at which a falling atom meets the slab at the sum of covalent radii, or -inf."""
+    plane = Plane.of(slab)
+    images = Images.of(slab, plane)
+    distance = np.linalg.norm(plane.flat(images.positions - point), axis=1)
+    level = images.positions @ plane.axes[2]
+    reach = covalent_radii[number] + covalent_radii[slab.numbers[images.atoms]]
     met = distance < reach
     rise = np.sqrt(np.where(met, reach**2 - distance**2, 0.0))
     return float(np.where(met, level + rise, -np.inf).max())

@@ -17,10 +17,12 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
+from finetuna_flows.axis import has_vacuum, is_periodic, surface_axis
+from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import Array, Mask, displacements, free_components, moved
 from finetuna_flows.reasons import Integrity
-from finetuna_flows.structures.prepare import tagged_adsorbate
-from finetuna_flows.structures.surface import heights, surface_normal, vacuum
+from finetuna_flows.structures.surface import heights, surface_normal
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 Indices = NDArray[np.int64]
 
@@ -30,8 +32,6 @@ methods) the ratio is at most 1.07 for bonded pairs and at least 1.60 for all ot
 CONTACT_FACTOR = 1.5
 """Between adsorbate and slab. There the closest pair of an adsorbed molecule is at most 1.27, and
 the first that is no contact 1.58; a molecule above the slab has 7."""
-VACUUM = 5.0
-"""Å; a slab with a narrower gap above it has no vacuum that something could cross."""
 
 SAME_ATOM = 1e-6
 """Å; what is nearer is an atom itself, not a bond."""
@@ -129,9 +129,10 @@ def integrity(start: Atoms, end: Atoms) -> Integrity:
     slab = np.setdiff1d(np.arange(len(start)), adsorbate).tolist()
     before = find_bonds(start, slab, adsorbate, CONTACT_FACTOR)
     after = find_bonds(end, slab, adsorbate, CONTACT_FACTOR)
+    axis = _crossable(start, adsorbate)
     findings = {
-        _moved_away(start, end, slab, before.reaching(molecule), after.reaching(molecule))
-        for molecule in molecules
+        _moved_away(start, end, slab, (before.reaching(each), after.reaching(each)), axis)
+        for each in molecules
     }
     for finding in (Integrity.CROSSED_VACUUM, Integrity.DESORBED):
         if finding in findings:
@@ -187,26 +188,37 @@ def _images(
     return ways @ cell, np.array(list(steps), dtype=np.float64) @ cell
 
 
+def _crossable(start: Atoms, adsorbate: Sequence[int]) -> int | None:
+    """Cell vector through a vacuum with the slab's next image behind; None: there is none."""
+    try:
+        axis = surface_axis(start, adsorbate)
+    except StructureError:
+        return None
+    slab = start[np.setdiff1d(np.arange(len(start)), adsorbate)]
+    return axis if is_periodic(start)[axis] and has_vacuum(slab)[axis] else None
+
+
 def _moved_away(
-    start: Atoms, end: Atoms, slab: Sequence[int], before: Bonds, after: Bonds
+    start: Atoms, end: Atoms, slab: Sequence[int], contacts: tuple[Bonds, Bonds], axis: int | None
 ) -> Integrity:
     """What became of one molecule, from its contacts with the slab before and after."""
+    before, after = contacts
     if not len(before.first):
         return Integrity.INTACT
     if not len(after.first):
         return Integrity.DESORBED
-    if not start.pbc[2] or vacuum(start[slab]) < VACUUM:
+    if axis is None:
         return Integrity.INTACT
-    if _sides(start, slab, before).isdisjoint(_sides(end, slab, after)):
+    if _sides(start, slab, before, axis).isdisjoint(_sides(end, slab, after, axis)):
         return Integrity.CROSSED_VACUUM
     return Integrity.INTACT
 
 
-def _sides(atoms: Atoms, slab: Sequence[int], contacts: Bonds) -> frozenset[bool]:
+def _sides(atoms: Atoms, slab: Sequence[int], contacts: Bonds, axis: int) -> frozenset[bool]:
     """Whether the slab is touched from above its middle, from below it, or both."""
     height = np.zeros(len(atoms))
-    height[slab] = heights(atoms[slab])
-    reached = height[contacts.first] + contacts.vectors @ surface_normal(atoms)
+    height[slab] = heights(atoms[slab], axis)
+    reached = height[contacts.first] + contacts.vectors @ surface_normal(atoms, axis)
     return frozenset((reached > height.max() / 2).tolist())
 
 

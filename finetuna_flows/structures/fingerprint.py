@@ -9,9 +9,13 @@ import numpy as np
 from ase import Atoms
 
 from finetuna_flows.geometry import Array, free_components
+from finetuna_flows.ties import on_grid
 
 SAME_START = 1e-3
 """Å by which the given geometries of one system may differ, by rounding in files."""
+
+KEY_DECIMALS = 4
+"""Of Å, to which coordinates are rounded in the key of a geometry."""
 
 
 def structure_identity(atoms: Atoms) -> dict[str, object]:
@@ -40,7 +44,10 @@ def structure_identity(atoms: Atoms) -> dict[str, object]:
 def start_key(atoms: Atoms) -> str:
     """Digest of a geometry: 16 hexadecimal digits of SHA-256, from numbers rounded to 0.1 mÅ.
 
-    It names a geometry; two that are equal but for rounding may get two keys.
+    It names a geometry. Exact fractions of a lattice constant, which may lie in the middle between
+    two rounded numbers, get one key whatever their last bits are (see `ties.on_grid`); so do what
+    `build_slab` and `add_adsorbate` make and a file with eight decimals of Å holds.
+    Other geometries that are equal but for rounding may get two keys.
     """
     parts = {
         "numbers": atoms.numbers.tolist(),
@@ -52,4 +59,4 @@ def start_key(atoms: Atoms) -> str:
 
 
 def _rounded(values: Array) -> object:
-    return (np.round(values, 4) + 0.0).tolist()  # + 0.0: no negative zero
+    return on_grid(values, KEY_DECIMALS).tolist()

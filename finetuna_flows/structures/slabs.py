@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from ase import Atoms
 from ase.build import bulk as ase_bulk
 from ase.data import atomic_numbers, reference_states
@@ -14,7 +13,9 @@ from pymatgen.core.surface import SlabGenerator
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from finetuna_flows.structures.convert import to_atoms, to_structure
+from finetuna_flows.structures.plane import UP
 from finetuna_flows.structures.prepare import fix_bottom_layers, tag_atoms
+from finetuna_flows.structures.setting import gridded, in_order, in_setting
 from finetuna_flows.structures.surface import heights, layers, surface_normal
 
 CUBIC = ("sc", "fcc", "bcc", "diamond", "zincblende", "rocksalt", "cesiumchloride", "fluorite")
@@ -37,6 +38,10 @@ def build_slab(
 ) -> Atoms:
     """Cut a slab, its surface along z, tagged, with the bottom layers fixed.
 
+    The shorter surface vector lies along x and an atom of the top layer at the origin; atoms count
+    from the bottom layer up (see `setting`). Positions and cell are rounded to 1e-8 Å, so that the
+    same slab comes from every machine.
+
     Parameters
     ----------
     bulk
@@ -51,13 +56,14 @@ def build_slab(
     n_layers
         Layers of atoms: exactly so many of an element; a compound keeps whole cells, so at least.
     supercell
-        How often the smallest surface cell is repeated along its two vectors.
+        How often the smallest surface cell is repeated along its two vectors, the shorter first.
     vacuum
         Å between the top of the slab and the bottom of its next image.
     fixed_layers
         How many layers to fix.
     termination
-        Which of the distinct terminations, from 0.
+        Which of the distinct terminations, from 0; they are ordered by the atomic numbers of their
+        layers from the top down.
 
     Raises
     ------
@@ -70,15 +76,14 @@ def build_slab(
         raise ValueError(f"`supercell` is {supercell} but must be at least (1, 1)")
     conventional = _conventional(bulk, lattice_constant, crystal)
     slab = _upright(_cut(conventional, miller, n_layers, termination))
-    number = layers(heights(slab))
+    number = layers(heights(slab, UP))
     if len(set(slab.symbols)) == 1:
         slab = slab[number > number.max() - n_layers]
-    slab = slab.repeat((*supercell, 1))
-    height = heights(slab)
+    slab = in_setting(slab).repeat((*supercell, 1))
+    height = heights(slab, UP)
     slab.positions[:, 2] = height + vacuum / 2
     slab.cell[2] = (0.0, 0.0, height.max() + vacuum)
-    slab = slab[np.argsort(np.round(height, 3), kind="stable")]
-    return tag_atoms(fix_bottom_layers(slab, fixed_layers))
+    return tag_atoms(fix_bottom_layers(in_order(gridded(slab)), fixed_layers, axis=UP))
 
 
 def _conventional(
@@ -113,8 +118,8 @@ def _cut(
 ) -> Structure:
     generator = SlabGenerator(bulk, miller, min_slab_size=1.0, min_vacuum_size=1.0)
     cell = to_atoms(generator.oriented_unit_cell)
-    thickness = float(abs(cell.cell[2] @ surface_normal(cell)))
-    repeats = math.ceil(n_layers / (int(layers(heights(cell)).max()) + 1))
+    thickness = float(abs(cell.cell[2] @ surface_normal(cell, UP)))
+    repeats = math.ceil(n_layers / (int(layers(heights(cell, UP)).max()) + 1))
     generator.min_slab_size = (repeats - 0.5) * thickness  # rounded up to whole cells
     slabs = generator.get_slabs()
     if not 0 <= termination < len(slabs):
@@ -122,12 +127,20 @@ def _cut(
             f"`termination` is {termination} but {bulk.reduced_formula} {miller} has {len(slabs)}, "
             "from 0"
         )
+    slabs.sort(key=_composition)
     slab: Structure = slabs[termination].get_orthogonal_c_slab()
     return slab
 
 
+def _composition(slab: Structure) -> list[list[int]]:
+    """Atomic numbers layer by layer from the top down."""
+    atoms = to_atoms(slab)
+    depth = layers(-heights(atoms, UP))
+    return [sorted(atoms.numbers[depth == each].tolist()) for each in range(max(depth) + 1)]
+
+
 def _upright(slab: Structure) -> Atoms:
-    """The slab with its shortest surface vectors, the first along x, and its normal along z."""
+    """The slab with its shortest surface vectors in the plane z = 0 and its normal along z."""
     bare = to_atoms(slab)
     atoms = Atoms(bare.numbers, positions=bare.positions, cell=bare.cell, pbc=(True, True, False))
     short, _ = minkowski_reduce(atoms.cell, atoms.pbc)

@@ -11,6 +11,7 @@ from ase.neighborlist import neighbor_list
 
 from finetuna_flows.errors import ElementError, StructureError
 from finetuna_flows.geometry import free_components
+from finetuna_flows.ties import order_by
 
 OVERLAP_FRACTION = 0.5
 """Of the sum of two covalent radii (Cordero et al., Dalton Trans. 2832 (2008), as in ASE). Atoms
@@ -18,6 +19,8 @@ closer than this overlap. Even the shortest bonds are longer: 1.68 Å in Cr2 is 
 
 FLAT = 1e-6
 """Volume of the periodic cell vectors, relative to their lengths' product, that counts as none."""
+EQUALLY_CLOSE = 1e-6
+"""Of the sum of covalent radii; of pairs that differ by less the first atoms are named."""
 
 
 def check_structure(atoms: Atoms) -> None:
@@ -131,8 +134,10 @@ def _check_overlap(atoms: Atoms) -> None:
     first, second, distance = neighbor_list("ijd", atoms, reach)
     if not len(distance):
         return
-    worst = int(np.argmin(distance / (reach[first] + reach[second])))
-    i, j = sorted((int(first[worst]), int(second[worst])))
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    order = order_by([distance / (reach[first] + reach[second]), low, high], EQUALLY_CLOSE)
+    worst = int(order[0])
+    i, j = int(low[worst]), int(high[worst])
     where = f"atom {i} ({atoms.symbols[i]}) and "
     where += "its own periodic image" if i == j else f"atom {j} ({atoms.symbols[j]})"
     raise StructureError(

@@ -29,8 +29,10 @@ from finetuna_flows.surrogates.headed import HeadedSurrogate, expect
 class CHGNetSurrogate(HeadedSurrogate[CrystalGraph]):
     """CHGNet with released weights: energy and forces, conservative, in single precision.
 
-    An atom beyond 6 Å from all others keeps its own constant energy and feels no force. Where
-    the atoms are not periodic, neither is the graph: a molecule needs no box.
+    An atom beyond 6 Å from all others keeps its own constant energy and feels no force. CHGNet's
+    own calculator prints a warning then and answers; so does this one, in the log. It is no
+    refusal, since the parent has the last word and an adsorbate may leave the surface on the way.
+    Where the atoms are not periodic, neither is the graph: a molecule needs no box.
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ class CHGNetSurrogate(HeadedSurrogate[CrystalGraph]):
             _wrapped_fractions(atoms),
         )
         graph: CrystalGraph = self._network.graph_converter(structure)
+        self.tell_isolated(atoms, graph.atom_graph[:, 0].tolist(), graph.atom_graph_cutoff)
         graph.lattice = graph.lattice.detach()  # no stress is asked for
         moved: CrystalGraph = graph.to(str(self._device))
         return moved

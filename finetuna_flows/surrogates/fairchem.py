@@ -7,7 +7,7 @@ network's output is as they do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from fairchem.core.datasets.atomic_data import AtomicData
 from fairchem.core.models.base import HydraModel
 from fairchem.core.units.mlip_unit.mlip_unit import Task
 from torch import Tensor
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.records import Prediction
@@ -44,7 +44,7 @@ class FairchemSurrogate:
     Raises
     ------
     ValueError
-        If the network does not know the task, or knows no energy or forces for it.
+        If the network does not know the task, or has no energy, forces or head for it.
     """
 
     def __init__(self, network: HydraModel, task: str, *, charge: int, spin: int) -> None:
@@ -54,6 +54,7 @@ class FairchemSurrogate:
         self._task = task
         self._info = {"charge": charge, "spin": spin}
         self._targets = _targets(network, task)
+        self._heads = _heads(network, [target.name for target in self._targets.values()])
         for target in self._targets.values():
             target.normalizer.to(self._device)
             if target.element_references is not None:
@@ -81,8 +82,8 @@ class FairchemSurrogate:
 
     @property
     def head(self) -> tuple[str, ...]:
-        """All that comes after the features of the atoms."""
-        return ("output_heads.*",)
+        """All that comes after the features of the atoms for this task; other tasks' heads rest."""
+        return tuple(f"output_heads.{name}.*" for name in self._heads)
 
     def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
         """All weights with their names."""
@@ -107,10 +108,9 @@ class FairchemSurrogate:
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
         data = self._data(prepared)
-        self._keep_graph()
         with same_rotations():
-            output = self._network(data)
-        return self._read(data, output)
+            features = self._network.backbone(data)
+        return self._ask_heads(data, features)
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Energy and forces at one geometry.
@@ -148,12 +148,28 @@ class FairchemSurrogate:
         """A copy of what was prepared: a pass through the network writes into it."""
         return expect(prepared, AtomicData, "prepare").clone()
 
+    def _ask_heads(self, data: AtomicData, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces (n, 3) in eV/Å by the heads of this task alone.
+
+        Each head that takes a gradient lets go of the pass through the backbone, so that a second
+        one would find it gone.
+        """
+        self._keep_graph()
+        output: dict[str, Any] = {}
+        for name in self._heads:
+            head = self._network.output_heads[name]
+            with torch.autocast(self._device.type, enabled=head.use_amp):
+                answer = head(data, features)
+            output.update(answer if self._network.pass_through_head_outputs else {name: answer})
+        return self._read(data, output)
+
     def _keep_graph(self) -> None:
         """Let forces depend on the weights while any is trained: heads at rest cut them off."""
         trained = any(weight.requires_grad for weight in self._network.parameters())
-        for module in self._network.output_heads.modules():
-            if hasattr(module, "regress_config"):
-                module.training = trained
+        for name in self._heads:
+            for module in self._network.output_heads[name].modules():
+                if hasattr(module, "regress_config"):
+                    module.training = trained
 
     def _read(self, data: AtomicData, output: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Turn the network's output into energy () in eV and forces (n, 3) in eV/Å."""
@@ -188,3 +204,27 @@ def _targets(network: HydraModel, task: str) -> dict[str, Task]:
         if name not in targets:
             raise ValueError(f"`task` is {task!r} but the model has no {name} for it")
     return {name: targets[name] for name in ("energy", "forces")}
+
+
+def _heads(network: HydraModel, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Names of the heads that answer for the outputs `wanted`, in the network's order.
+
+    A head's outputs go by the head's own name, or by its prefix where the network passes them
+    through. One that has no prefix of its own to tell, such as a mixture over data sets, is asked.
+    """
+    heads = network.output_heads
+    if network.pass_through_head_outputs:
+        found = tuple(name for name, head in heads.items() if _may_answer(head, wanted))
+    else:
+        found = tuple(name for name in heads if name in wanted)
+    if not found:
+        raise ValueError(
+            f"the model's heads are {', '.join(heads)}, none of which answers for "
+            f"{', '.join(wanted)}; name another task or checkpoint"
+        )
+    return found
+
+
+def _may_answer(head: Module, wanted: Sequence[str]) -> bool:
+    prefix = getattr(head, "prefix", None)
+    return prefix is None or any(name.startswith(f"{prefix}_") for name in wanted)

@@ -90,7 +90,7 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
             way = (data.pos - cached.data.pos)[cached.free[:, 0], cached.free[:, 1]]
             scalars = embedding[:, 0] + (way @ cached.jacobian).view_as(embedding[:, 0])
             embedding = torch.cat([scalars[:, None], embedding[:, 1:]], dim=1)
-        return self._ask_heads(data, embedding)
+        return self._ask_heads(data, _as_features(data, embedding))
 
     def shares_backbone(self, other: object) -> bool:
         """Whether `other` has the same network below its heads, and means the same task."""
@@ -117,7 +117,7 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
         if self.conservative:
             data.pos = passed.data.pos.detach().requires_grad_()
             embedding = _recall(data.pos, passed)
-        return to_prediction(*self._ask_heads(data, embedding))
+        return to_prediction(*self._ask_heads(data, _as_features(data, embedding)))
 
     def features(self, atoms: Atoms, free: Mask) -> Features:
         """Scalar features summed over the atoms, and their derivatives along `free`."""
@@ -130,16 +130,6 @@ class CacheableFairchemSurrogate(FairchemSurrogate):
         simple = (bool, int, float, str)
         own = {k: v for k, v in vars(self._network.backbone).items() if isinstance(v, simple)}
         return {**own, **self._info, "task": self._task, "conservative": self.conservative}
-
-    def _ask_heads(self, data: AtomicData, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Energy () in eV and forces (n, 3) in eV/Å, which may be gradients by `data.pos`."""
-        self._keep_graph()
-        features = {"node_embedding": embedding, "batch": data.batch}
-        output: dict[str, Any] = {}
-        for name, head in self._network.output_heads.items():
-            answer = head(data, features)
-            output.update(answer if self._network.pass_through_head_outputs else {name: answer})
-        return self._read(data, output)
 
     def _backbone(self, prepared: object, *, slopes: bool) -> tuple[AtomicData, Tensor]:
         """The structure after the pass and the features, which depend on its positions if asked."""
@@ -166,6 +156,11 @@ def _comes_apart(network: HydraModel) -> bool:
     return isinstance(network.backbone, eSCNMDBackbone) and all(
         isinstance(head, _HEADS) for head in heads
     )
+
+
+def _as_features(data: AtomicData, embedding: Tensor) -> dict[str, Tensor]:
+    """What the backbone hands to the heads."""
+    return {"node_embedding": embedding, "batch": data.batch}
 
 
 class _Recall(Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
@@ -13,6 +14,8 @@ from torch.nn import Parameter
 
 from finetuna_flows.geometry import Mask
 from finetuna_flows.records import Features, Prediction
+
+logger = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind")
 Graph = TypeVar("Graph")
@@ -56,6 +59,7 @@ class HeadedSurrogate(ABC, Generic[Graph]):
     _network: nn.Module
     _graph: type[Graph]
     """What `prepare` makes."""
+    _has_told_isolated = False
 
     @property
     @abstractmethod
@@ -69,6 +73,33 @@ class HeadedSurrogate(ABC, Generic[Graph]):
     @abstractmethod
     def evaluate(self, prepared: object) -> tuple[Tensor, Tensor]:
         """Energy () in eV and forces (n, 3) in eV/Å, differentiable in the weights."""
+
+    def tell_isolated(self, atoms: Atoms, centres: Iterable[int], cutoff: float) -> None:
+        """Warn, once for each surrogate, of atoms of which the network sees no neighbour.
+
+        Parameters
+        ----------
+        atoms
+            The geometry.
+        centres
+            Indices of the atoms that have neighbours.
+        cutoff
+            Å; how far the network looks.
+        """
+        isolated = sorted(set(range(len(atoms))) - set(centres))
+        if isolated and not self._has_told_isolated:
+            self._has_told_isolated = True
+            first = isolated[0]
+            logger.warning(
+                "%d atoms of %s, the first atom %d (%s), lie beyond %g Å from all others: %s gives "
+                "them a constant energy and no force, so nothing it says of them is a prediction",
+                len(isolated),
+                atoms.symbols,
+                first,
+                atoms.symbols[first],
+                cutoff,
+                type(self).__name__.removesuffix("Surrogate"),
+            )
 
     def named_parameters(self) -> Iterable[tuple[str, Parameter]]:
         """All weights with their names."""

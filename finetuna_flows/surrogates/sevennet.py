@@ -27,18 +27,23 @@ from finetuna_flows.surrogates.device import limit_threads, torch_device
 from finetuna_flows.surrogates.headed import HeadedSurrogate, expect
 from finetuna_flows.surrogates.sevennet_head import HEAD, SevenNetHead
 
+DEFAULT_MODALS = {"7net-mf-0": "PBE"}
+"""Level of theory that is meant where none is named; no other model has one that is obvious."""
+
 
 class SevenNetSurrogate(HeadedSurrogate[AtomGraphData]):
     """SevenNet with released weights: energy and forces, conservative, in single precision.
 
-    Atoms beyond the cutoff from all others keep their own constant energy and feel no force.
+    Atoms beyond the cutoff from all others keep their own constant energy and feel no force; the
+    log warns of them.
 
     Parameters
     ----------
     model
         A name that SevenNet's package knows, or the path of a checkpoint.
     modal
-        Data set whose level of theory is meant, for models of several; None for the others.
+        Data set whose level of theory is meant, for models of several. None for the others, and
+        for ``7net-mf-0``, where it means ``PBE``.
     trust_checkpoint
         Whether a file may run code while it is loaded, as SevenNet's own loader lets it.
 
@@ -52,7 +57,7 @@ class SevenNetSurrogate(HeadedSurrogate[AtomGraphData]):
     _graph = AtomGraphData
 
     def __init__(
-        self, model: str = "7net-mf-0", modal: str | None = "PBE", *, trust_checkpoint: bool = False
+        self, model: str = "7net-mf-0", modal: str | None = None, *, trust_checkpoint: bool = False
     ) -> None:
         limit_threads()
         self._device = torch_device()
@@ -89,6 +94,7 @@ class SevenNetSurrogate(HeadedSurrogate[AtomGraphData]):
             )
         found = unlabeled_atoms_to_graph(atoms, self._network.cutoff, with_shift=False)
         graph: AtomGraphData = AtomGraphData.from_numpy_dict(found)
+        self.tell_isolated(atoms, graph[key.EDGE_IDX][0].tolist(), self._network.cutoff)
         if self._modal is not None:
             graph[key.DATA_MODALITY] = self._modal
         moved: AtomGraphData = graph.to(self._device)
@@ -143,8 +149,9 @@ def _load(model: str, *, trust_checkpoint: bool) -> AtomGraphSequential:
 def _check_modal(model: str, modal: str | None, known: dict[str, int] | None) -> str | None:
     if modal is not None and not known:
         raise SurrogateError(f"`modal` is {modal!r} but {model} has one level only; leave it out")
-    if known and modal not in known:
+    meant = DEFAULT_MODALS.get(model) if modal is None else modal
+    if known and meant not in known:
         raise SurrogateError(
             f"`modal` is {modal!r} but {model} has {', '.join(known)}; name one of them"
         )
-    return modal
+    return meant

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from finetuna_flows.geometry import Array
+from finetuna_flows.vasp.table import number
 
 ENERGIES = ("e_fr_energy", "e_0_energy")
 
@@ -43,7 +44,7 @@ def read_calculation(calculation: Element) -> FiledStep:
     Raises
     ------
     ValueError
-        If it lacks energies, geometry or forces.
+        If it lacks energies, geometry or forces, or one of them is no number.
     """
     iterations = calculation.findall("scstep")
     structure = calculation.find("structure")
@@ -52,11 +53,14 @@ def read_calculation(calculation: Element) -> FiledStep:
         raise ValueError("it lacks electronic iterations, geometry or forces")
     whole, last = _energies(calculation), _energies(iterations[-1])
     cell, positions = read_geometry(structure)
+    rows = read_rows(forces)
+    if rows.shape != positions.shape:
+        raise ValueError(f"it has forces of shape {rows.shape} for {len(positions)} atoms")
     return FiledStep(
         energy=extrapolated(whole["e_fr_energy"], last),
         free_energy=whole["e_fr_energy"],
         positions=positions,
-        forces=read_rows(forces),
+        forces=rows,
         cell=cell,
         cycles=len(iterations),
         last_change=last_change([_energies(each)["e_fr_energy"] for each in iterations[-2:]]),
@@ -81,14 +85,16 @@ def read_geometry(structure: Element) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If one of them is missing.
+        If one of them is missing, or is not three numbers a row.
     """
     basis = structure.find("crystal/varray[@name='basis']")
     fractions = structure.find("varray[@name='positions']")
     if basis is None or fractions is None:
         raise ValueError("a structure is without basis or positions")
-    cell = read_rows(basis)
-    return cell, read_rows(fractions) @ cell
+    cell, rows = read_rows(basis), read_rows(fractions)
+    if cell.shape != (3, 3) or rows.shape[1:] != (3,):
+        raise ValueError(f"a structure has {cell.shape} of basis and {rows.shape} of positions")
+    return cell, rows @ cell
 
 
 def read_rows(varray: Element) -> Array:
@@ -99,11 +105,11 @@ def read_rows(varray: Element) -> Array:
     ValueError
         If one is no number, or rows differ in length.
     """
-    return np.array([[float(word) for word in (row.text or "").split()] for row in varray])
+    return np.array([[number(word) for word in (row.text or "").split()] for row in varray])
 
 
 def _energies(element: Element) -> dict[str, float]:
     found = {each.get("name", ""): each.text or "" for each in element.findall("energy/i")}
     if missing := [name for name in ENERGIES if name not in found]:
         raise ValueError(f"it has no {missing[0]}")
-    return {name: float(found[name]) for name in ENERGIES}
+    return {name: number(found[name]) for name in ENERGIES}

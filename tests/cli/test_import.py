@@ -81,7 +81,7 @@ def test_what_is_inferred_is_told_and_stored(finished: Path, tmp_path: Path) -> 
     assert done.exit_code == 0, done.stderr
     first = json.loads(done.stdout)
     assert first["method"] == "VTST FIRE"
-    assert first["inferred"] == [
+    assert first["inferred"][-3:] == [  # after what is inferred of the structure
         "relaxed by VASP CG and then by VTST FIRE",
         "relaxed by VTST FIRE, as IOPT 7 under IBRION 3 says",
         "o_cu/vasprun.xml.1 with o_cu/OUTCAR.1 comes before o_cu/vasprun.xml, which begins where "
@@ -116,6 +116,29 @@ def test_a_damaged_one_is_reported_and_the_rest_is_kept(finished: Path, tmp_path
     assert [each["error"] for each in failed] == ["ParentError"] * 2
     assert kept["name"] == "cg"
     assert len(run(tmp_path, "list", "--store", "st", "--json").stdout.splitlines()) == 1
+
+
+def test_a_damaged_step_is_told_its_call_counts_and_the_batch_goes_on(
+    finished: Path, frames: list[Atoms], tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    text = (finished / "vasprun.xml").read_text()
+    head, *steps = text.split('<varray name="forces" >')
+    steps[3] = steps[3].replace("<v> ", "<v> **************** ", 1)
+    (tmp_path / "one" / "vasprun.xml").write_text('<varray name="forces" >'.join([head, *steps]))
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "vasprun.xml").write_bytes(text.encode()[:5000])
+    write_frames(frames, tmp_path / "run.traj")
+    paths = ["none", "one", "run.traj"]
+    done = run(tmp_path, "import", *paths, "--store", "st", "--json")
+    assert done.exit_code == 3
+    assert "Traceback" not in done.stderr
+    assert "damaged, left out: one/vasprun.xml ionic step 4 (line " in done.stderr
+    assert "2 imported, 1 failed, 1 damaged parts left out" in done.stderr
+    _, kept, _ = map(json.loads, done.stdout.splitlines())
+    assert kept["parent_calls"] == len(steps)
+    assert kept["converged"]
+    assert [words[:30] for words in kept["damaged"]] == ["one/vasprun.xml ionic step 4 ("]
 
 
 def test_exit_codes_say_whether_all_is_in_the_store(finished: Path, tmp_path: Path) -> None:
@@ -223,7 +246,7 @@ def test_damaged_frames_are_told_and_the_rest_is_kept(frames: list[Atoms], tmp_p
     assert "error: bad.traj: bad.traj frame 0: the parent returned forces" in done.stderr
     assert "1 imported, 1 failed, 2 damaged parts left out" in done.stderr
     kept, failed = map(json.loads, done.stdout.splitlines())
-    assert kept["parent_calls"] == len(frames) - 1
+    assert kept["parent_calls"] == len(frames)  # the damaged one was paid for too
     assert [words[:24] for words in kept["damaged"]] == ["many.extxyz frame 1 (lin"]
     assert failed["name"] == "b CG"
     assert failed["error"] == "ParentError"

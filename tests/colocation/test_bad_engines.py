@@ -23,7 +23,9 @@ from tests.fakes.ipi_engine import (
     NAN,
     PLAIN,
     STAYS_AWAY,
+    STRICT,
     TOLD,
+    TURNS,
     WANTS_INIT,
 )
 
@@ -55,6 +57,50 @@ def test_an_engine_that_wants_init_before_every_geometry_gets_it(
     told = (tmp_path / "engine" / "0000" / TOLD).read_text().split()
     assert told.count("POSDATA") == 3
     assert 3 <= told.count("INIT") <= 4
+
+
+def test_a_strict_engine_hears_every_word_in_turn_and_may_end_as_it_likes(
+    atoms: Atoms, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"), bad(STRICT).build() as parent:
+        for seed in range(3):
+            assert parent.label(shaken(atoms, seed=seed)).restarts == 0
+    told = (tmp_path / "engine" / "0000" / TOLD).read_text().split()
+    assert told == ["STATUS", "POSDATA", "STATUS", "GETFORCE"] * 3
+    assert "the engine was told to end, and did with exit code 14" in caplog.text
+
+
+def test_the_first_geometry_of_an_engine_is_the_one_of_its_input(
+    atoms: Atoms, tmp_path: Path
+) -> None:
+    with bad(STRICT).build() as parent:
+        parent.prepare(atoms)  # type: ignore[attr-defined]
+        for seed in range(3):
+            assert parent.label(shaken(atoms, seed=seed)).restarts == 0
+    assert sorted(each.name for each in (tmp_path / "engine").iterdir()) == ["0000", "0001"]
+
+
+def test_forces_that_turn_a_molecule_are_no_label(atoms: Atoms, tmp_path: Path) -> None:
+    atoms.pbc = False
+    words = r"net torque of .* eV \(of .*\) but must have none: .* `nocenter noautosym noautoz`"
+    with bad(TURNS).build() as parent, pytest.raises(ParentError, match=words):
+        parent.label(atoms)
+    atoms.pbc = True
+    with bad(TURNS).build() as parent:
+        assert parent.label(atoms).forces.any()
+
+
+def test_the_name_of_the_socket_is_written_where_an_input_file_has_a_place(
+    atoms: Atoms, tmp_path: Path
+) -> None:
+    inputs = {"count.txt": "9", "socket.txt": "{name}", "braces.txt": "${name} {other}"}
+    command = f"sh -c 'exec {sys.executable} -I -S {ENGINE} {PLAIN} $(cat socket.txt)'"
+    calculator = "finetuna_flows.colocation.template:template"
+    with IpiParentSpec(command, calculator, {"inputs": inputs}).build() as parent:
+        assert not parent.label(atoms).forces.any()
+        folder = tmp_path / "engine" / "0000"
+        assert (folder / "socket.txt").read_text().startswith("finetuna_")
+        assert (folder / "braces.txt").read_text() == "${name} {other}"
 
 
 def test_an_engine_that_dies_is_started_again_once_and_its_last_words_are_told(

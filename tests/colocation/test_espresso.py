@@ -16,20 +16,15 @@ from ase import Atoms
 from ase.build import add_adsorbate, fcc100
 from ase.calculators.espresso import EspressoProfile
 from ase.constraints import FixAtoms
-from jobflow import JobStore, Response
-from maggma.stores import MemoryStore
 from numpy.testing import assert_allclose
 
 from finetuna_flows.colocation.espresso import espresso
 from finetuna_flows.colocation.specs import IpiParentSpec
-from finetuna_flows.flows.local import run_in_folders
-from finetuna_flows.flows.relax import OnlineRelaxMaker
+from finetuna_flows.geometry import Array
 from finetuna_flows.processes.tree import STOPPED, ProcessState, descendants
-from finetuna_flows.protocols import ParentCalculator, RestingParent
-from finetuna_flows.results.documents import RelaxationDoc
-from finetuna_flows.surrogates.specs import NuclearSpec
-from tests.colocation.conftest import socket_folders
-from tests.contracts.parent import ParentContract, displaced, shaken
+from finetuna_flows.protocols import RestingParent
+from tests.contracts.engine import EngineContract
+from tests.contracts.parent import displaced, shaken
 
 PSEUDO = Path("/usr/share/espresso/pseudo")
 FILES = {"H": "H.pz-vbc.UPF", "Al": "Al.pz-vbc.UPF"}
@@ -107,22 +102,33 @@ def folders() -> list[str]:
     return sorted(each.name for each in Path("engine").iterdir())
 
 
-class TestQuantumEspresso(ParentContract):
+class TestQuantumEspresso(EngineContract):
     """Forces are those of a self-consistent density that every start finds anew, or nearly."""
 
+    names = frozenset({"pw.x"})
     energy_tolerance = CONVERGED
     force_tolerance = 30 * CONVERGED
     gradient_tolerance = 3e-3
     difference = 1e-2
-    keeps = frozenset({"engine"})
+    units = UNITS
 
     @classmethod
-    def build(cls) -> ParentCalculator:
-        return quantum_espresso().build()
+    def spec(cls) -> IpiParentSpec:
+        return quantum_espresso()
 
     @classmethod
     def geometry(cls) -> Atoms:
         return hydrogen_on_aluminium()
+
+    @classmethod
+    def refused(cls) -> tuple[dict[str, object], str]:
+        arguments = {**quantum_espresso().arguments, "input_data": {**INPUT, "smearing": "none"}}
+        return arguments, "smearing none unknown"
+
+    @classmethod
+    def alone(cls, atoms: Atoms, folder: Path) -> tuple[float, Array]:
+        direct = one_shot(atoms, folder)
+        return direct.get_potential_energy(), direct.get_forces()
 
 
 def test_forces_are_minus_the_gradient_along_every_axis_of_the_adsorbate(atoms: Atoms) -> None:
@@ -133,16 +139,6 @@ def test_forces_are_minus_the_gradient_along_every_axis_of_the_adsorbate(atoms: 
             way[2, axis] = 0.01
             ahead, behind = (parent.label(displaced(atoms, s * way)).energy for s in (1, -1))
             assert forces[axis] == pytest.approx(-(ahead - behind) / 0.02, abs=5e-3)
-
-
-def test_energy_and_forces_are_those_of_a_run_that_ends(atoms: Atoms, tmp_path: Path) -> None:
-    with quantum_espresso().build() as parent:
-        parent.label(atoms)
-        moved = shaken(atoms, seed=1)
-        label = parent.label(moved)
-    direct = one_shot(moved, tmp_path / "direct")
-    assert label.energy == pytest.approx(direct.get_potential_energy(), rel=UNITS, abs=CONVERGED)
-    assert_allclose(label.forces, direct.get_forces(), atol=10 * CONVERGED)
 
 
 def test_a_fixed_atom_still_has_its_raw_force(atoms: Atoms) -> None:
@@ -182,23 +178,6 @@ def test_the_ranks_stand_still_while_they_rest_and_go_on_after(atoms: Atoms) -> 
     assert again.energy == pytest.approx(first.energy, abs=CONVERGED)
     assert getattr(parent, "paused_time", 0.0) > 0.5
     assert ranks() == []
-
-
-def test_a_whole_relaxation_takes_one_engine_and_few_labels(atoms: Atoms, tmp_path: Path) -> None:
-    doors = socket_folders()
-    maker = OnlineRelaxMaker(surrogate=NuclearSpec(), parent=quantum_espresso(), fmax=0.05)
-    job = maker.make(atoms)
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore(key="blob_uuid")})
-    ((_, ended),) = run_in_folders(job, store, tmp_path / "run")
-    assert isinstance(ended, Response), ended
-    document = RelaxationDoc.model_validate(ended.output)
-    assert document.converged
-    assert document.parent_calls <= 20
-    assert "Espresso(" in document.level_of_theory
-    assert "by i-PI" in document.level_of_theory
-    assert ranks() == []
-    assert socket_folders() <= doors
-    assert sorted(each.name for each in (tmp_path / "run").rglob("engine/*")) == ["0000"]
 
 
 @pytest.mark.parametrize("name", ["nosym", "NOSYM"])

@@ -73,6 +73,28 @@ def test_a_label_that_was_never_delivered_is_recalled(atoms: Atoms, tmp_path: Pa
     assert (report.calls, report.recalled, computed(tmp_path)) == (1, 1, 1)
 
 
+def test_a_geometry_that_is_asked_again_at_once_costs_nothing(atoms: Atoms, tmp_path: Path) -> None:
+    ask = question(atoms) + ipi.word(ipi.GETFORCE)
+    other = question(shaken(atoms, seed=1)) + ipi.word(ipi.GETFORCE)
+    report = serve(tmp_path, introduction(atoms), ask, ask, other, ask)
+    assert (report.calls, report.recalled, computed(tmp_path)) == (4, 2, 2)
+    assert len((tmp_path / NAME).read_text().splitlines()) == 3  # of the structure, and two labels
+
+
+def test_a_label_that_is_asked_for_again_has_no_more_scf_cycles(
+    atoms: Atoms, tmp_path: Path
+) -> None:
+    with closing(KeptLabels(tmp_path, "level", atoms)) as kept:
+        kept.keep(atoms, LABEL)
+        again = kept.find(atoms)
+    assert again is not None
+    assert (again.energy, again.scf_cycles) == (LABEL.energy, 0)
+    with closing(KeptLabels(tmp_path, "level", atoms)) as later:
+        recalled = later.find(atoms)
+    assert recalled is not None
+    assert recalled.scf_cycles == LABEL.scf_cycles
+
+
 def test_another_geometry_is_computed(atoms: Atoms, tmp_path: Path) -> None:
     serve(tmp_path, introduction(atoms), question(atoms))
     report = serve(tmp_path, introduction(atoms), question(shaken(atoms, seed=1)))
@@ -96,7 +118,7 @@ def test_a_recalled_label_is_the_same_to_the_last_bit(atoms: Atoms, tmp_path: Pa
 def test_rounding_makes_no_other_geometry(atoms: Atoms, tmp_path: Path, way: float) -> None:
     with closing(KeptLabels(tmp_path, "level", atoms)) as earlier:
         earlier.keep(atoms, LABEL)
-        assert earlier.find(atoms) is None  # its own labels need no recalling
+        assert earlier.find(atoms) is not None  # line searches ask again
     kept = KeptLabels(tmp_path, "level", atoms)
     moved = atoms.copy()
     moved.positions += way

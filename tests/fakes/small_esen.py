@@ -74,6 +74,27 @@ def small_uma() -> Path:
     return _write(MLIPInferenceCheckpoint(config, model.state_dict(), averaged, tasks), "uma.pt")
 
 
+@cache
+def small_two_headed_esen() -> Path:
+    """An eSEN with random weights and a conservative head each for the tasks oc20 and omat."""
+    config = script().model_config(channels=16, layers=1)
+    data = ("oc20", "omat")
+    config["backbone"]["dataset_mapping"] = {name: name for name in data}
+    module = f"{script().MODELS}.MLP_EFS_Head"
+    config["heads"] = {f"{name}_head": {"module": module, "prefix": name} for name in data}
+    tasks = [
+        task | {"name": f"{name}_{task['name']}", "datasets": [name]}
+        for name in data
+        for task in script().tasks_config(labelled())
+    ]
+    torch.manual_seed(0)
+    model = hydra.utils.instantiate(config)
+    averaged = AveragedModel(model).state_dict()
+    return _write(
+        MLIPInferenceCheckpoint(config, model.state_dict(), averaged, tasks), "two_heads.pt"
+    )
+
+
 def _trained(*, direct: bool, steps: int) -> Path:
     config = script().model_config(direct=direct, channels=16, layers=1)
     torch.set_num_threads(1)

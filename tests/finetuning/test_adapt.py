@@ -19,7 +19,13 @@ from finetuna_flows.errors import CheckpointError, FineTuningError
 from finetuna_flows.finetuning.adapt import Adapted, finetune_surrogate, trained_names
 from finetuna_flows.finetuning.batches import paired, shuffled
 from finetuna_flows.finetuning.dataset import by_system, hold_out
-from finetuna_flows.finetuning.recipe import CHECKPOINT, AdaptRecipe, AdaptReport, SystemErrors
+from finetuna_flows.finetuning.recipe import (
+    CHECKPOINT,
+    AdaptRecipe,
+    AdaptReport,
+    SystemErrors,
+    best_epoch,
+)
 from finetuna_flows.geometry import Array, free_components
 from finetuna_flows.protocols import Surrogate, TrainableSurrogate
 from finetuna_flows.records import Frame, Label
@@ -171,6 +177,12 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"cannot be read .* delete it to start"):
         finetune_surrogate(FRAMES, ToySpec(), RECIPE, directory=tmp_path)
+
+
+def test_an_epoch_that_is_better_by_rounding_alone_is_not_kept() -> None:
+    assert best_epoch([0.3, 0.2, 0.2 - 1e-9, 0.25, 0.2 - 2e-9]) == 1
+    assert best_epoch([0.3, 0.2, 0.19, 0.19]) == 2
+    assert best_epoch([0.3, 0.3 - 1e-9]) == 0
 
 
 def test_it_stops_when_the_held_out_systems_no_longer_profit() -> None:

@@ -110,6 +110,14 @@ def test_targets_of_zero_leave_the_weights_at_rest() -> None:
     assert found.noise == pytest.approx(1e-3)
 
 
+def test_where_the_evidence_is_flat_the_last_bit_decides_nothing() -> None:
+    _, targets, _ = problem(6)
+    rows = np.zeros((len(targets), 3))  # tell nothing of the weights
+    noises = np.random.default_rng(0).uniform(-1e-15, 1e-15, (8, len(targets)))
+    found = [fit_linear(rows, targets + noise, noise=WIDE, prior=WIDE) for noise in noises]
+    assert [each.prior for each in found] == pytest.approx([found[0].prior] * 8, rel=1e-9)
+
+
 def test_the_same_targets_have_the_same_posterior() -> None:
     rows, targets, _ = problem(5)
     one, two = (fit_linear(rows, targets, noise=WIDE, prior=WIDE) for _ in range(2))

@@ -218,6 +218,21 @@ def test_documents_that_are_no_relaxations_are_told_and_the_rest_is_kept(
 
 
 @quiet
+def test_a_damaged_step_of_a_task_document_is_told_and_counts(
+    finished: Path, store: JobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = json.loads(json.dumps(task_of(finished)))
+    steps = task["calcs_reversed"][0]["output"]["ionic_steps"]
+    steps[1]["forces"][0][0] = float("nan")
+    steps[2]["forces"] = None
+    put(store, "spoilt", task)
+    ((_, found),) = relaxations_in_store(store)
+    assert isinstance(found, Relaxation)
+    assert (found.lost_calls, found.parent_calls) == (2, len(steps))
+    assert "ionic step 2 cannot be read: the parent returned forces" in caplog.text
+
+
+@quiet
 def test_a_store_of_task_documents_alone(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
     tasks = MemoryStore(key="task_id")
     tasks.connect()

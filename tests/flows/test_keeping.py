@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jobflow import JobStore
 from maggma.stores import MemoryStore
 
 from finetuna_flows.flows.imported import imported_documents
-from finetuna_flows.flows.keeping import Kept, keep_once
+from finetuna_flows.flows.keeping import Kept, fingerprint_of, keep_once
 from finetuna_flows.relaxation.recorded.recording import Reading, Recording
+from finetuna_flows.results.document_parts import Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.find import relaxation_doc
 from tests.relaxation.recorded_files import relaxed_by_ase, write_frames
@@ -125,6 +127,28 @@ def test_two_imports_at_once(
     put(path, store, again=again)
     assert hooked.happens is None
     check_whole(store, data, path)
+
+
+def moved_by(document: RelaxationDoc, way: float) -> RelaxationDoc:
+    """The document with every position a little farther along x."""
+    trajectory = document.trajectory
+    assert isinstance(trajectory, Trajectory)
+    positions = (np.array(trajectory.positions) + np.array([way, 0.0, 0.0])).tolist()
+    changed = {**trajectory.model_dump(), "positions": positions}
+    return document.model_copy(update={"trajectory": Trajectory.model_validate(changed)})
+
+
+def test_an_import_that_another_machine_rounded_otherwise_is_there_already(
+    store: JobStore, data: Meanwhile, path: Path
+) -> None:
+    put(path, store)
+    recording, document = read(path)
+    rounded = moved_by(document, 1e-14)
+    assert fingerprint_of(rounded) != fingerprint_of(document)
+    assert keep_once(rounded, recording, path, store).word == "already there"
+    check_whole(store, data, path)
+    with pytest.raises(ValueError, match="its file or the options have changed since"):
+        keep_once(moved_by(document, 1e-8), recording, path, store)
 
 
 def test_it_is_found_by_its_whole_uuid(store: JobStore, path: Path) -> None:

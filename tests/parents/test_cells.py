@@ -89,6 +89,14 @@ def test_turning_the_cell_keeps_the_grid() -> None:
     assert kpoint_grid(turned, 12.0) == kpoint_grid(slab, 12.0)
 
 
+@pytest.mark.parametrize("off", [-1e-15, 0.0, 1e-15])
+def test_half_a_point_does_not_hang_on_the_last_bit(off: float) -> None:
+    crystal = Atoms("Cu", cell=np.array([3.2, 3.2, 16.0]) * (1 + off), pbc=True)
+    crystal.set_cell(np.diag(crystal.cell.lengths()))
+    crystal *= (1, 1, 6)
+    assert kpoint_grid(crystal, 40.0) == (12, 12, 1)  # 12.5, and a half goes to the even number
+
+
 def test_a_molecule_in_a_periodic_box_gets_one_point() -> None:
     water = molecule("H2O", vacuum=5.0)
     water.pbc = True

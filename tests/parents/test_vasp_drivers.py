@@ -242,6 +242,16 @@ def test_a_folder_that_cannot_be_written_to_is_told(kind: Continuation, atoms: A
         parent.label(atoms)
 
 
+def test_answers_that_outcar_does_not_show_are_told_once(
+    atoms: Atoms, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stand_in(fault="truncate@2"), build() as parent:
+        labels(parent, atoms, (1, 2, 3))
+    told = [each for each in caplog.messages if "not all checked against its OUTCAR" in each]
+    assert len(told) == 1
+    assert "does not show 2 of 3 answers" in told[0]
+
+
 def test_a_build_that_does_not_flush_its_files_is_no_trouble(atoms: Atoms) -> None:
     with stand_in(buffer="files"):
         made = labels(build(), atoms, range(3))

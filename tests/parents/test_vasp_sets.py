@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import fcc111
+from ase.build import bulk, fcc111
 from monty.json import MontyDecoder, MontyEncoder
 from numpy.typing import ArrayLike
 from pymatgen.core import Lattice, Structure
@@ -44,6 +44,49 @@ def test_kpoints_go_by_the_largest_component(cell: ArrayLike, grid: tuple[int, i
     assert kpoints is not None
     assert kpoints.kpts[0] == grid
     assert kpoints.style is Kpoints.supported_modes.Monkhorst
+
+
+def grid_of(atoms: Atoms) -> tuple[float, ...]:
+    kpoints = make_inputs(OC20SetGenerator(), atoms, Continuation.COLD, stand_in=True).kpoints
+    assert kpoints is not None
+    return tuple(kpoints.kpts[0])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_the_one_point_is_along_the_surface_normal(order: tuple[int, ...], periodic: bool) -> None:
+    slab = fcc111("Cu", (2, 3, 3), a=3.6, vacuum=6.0, periodic=periodic)
+    turned = slab.copy()
+    turned.set_cell(slab.cell[list(order)])
+    turned.pbc = slab.pbc[list(order)]
+    assert grid_of(turned) == tuple(np.array([8, 6, 1])[list(order)])
+
+
+def test_a_slab_whose_adsorbate_fills_the_vacuum_is_still_one() -> None:
+    slab = fcc111("Cu", (2, 2, 3), a=3.6, vacuum=4.0, periodic=True)
+    guest = Atoms("C2", positions=slab.positions[-1] + [(0, 0, 2.0), (0, 0, 4.0)], tags=[2, 2])
+    assert grid_of(slab + guest) == (8, 9, 1)
+
+
+def test_a_crystal_is_sampled_along_all_axes_and_a_wire_along_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert grid_of(bulk("Cu", cubic=True, a=3.6)) == (11, 11, 11)
+    assert "Cu4 has vacuum along no axis" in caplog.text
+    assert "one k-point along no axis" in caplog.text
+    assert grid_of(Atoms("Au", cell=[12.0, 15.0, 2.7], pbc=True)) == (1, 1, 15)
+    assert "one k-point along a and b" in caplog.text
+
+
+def test_a_dipole_correction_along_the_surface_is_refused() -> None:
+    slab = fcc111("Cu", (2, 2, 3), vacuum=6.0, periodic=True)
+    slab.set_cell(slab.cell[[2, 0, 1]])
+    generator = OC20SetGenerator(user_incar_settings={"LDIPOL": True, "IDIPOL": 3})
+    words = r"IDIPOL is 3 but the surface normal is along a \(widest gaps .*\); set it to 1"
+    with pytest.raises(ValueError, match=words):
+        make_inputs(generator, slab, Continuation.COLD, stand_in=True)
+    right = OC20SetGenerator(user_incar_settings={"LDIPOL": True, "IDIPOL": 1})
+    assert make_inputs(right, slab, Continuation.COLD, stand_in=True).incar["IDIPOL"] == 1
 
 
 def test_tags_are_oc20s_and_no_more() -> None:

@@ -217,3 +217,40 @@ def test_outcar_is_read_as_it_grows(tmp_path: Path) -> None:
     path.write_text(whole)
     found += [step.energy for step in outcar.new_steps()]
     assert found == [-1.5, -2.5]
+
+
+TABLE = (
+    " POSITION                                       TOTAL-FORCE (eV/Angst){heading}\n"
+    f" {'-' * 83}\n"
+    "      0.00000      0.00000      1.00000      0.100000      0.000000      0.200000{more}\n"
+    f" {'-' * 83}\n    total drift:     0.0  0.0  0.0\n"
+    "  free  energy   TOTEN  =       -1.25000000 eV\n\n"
+    "  energy  without entropy=       -1.0  energy(sigma->0) =       -1.50000000\n"
+    "     LOOP+:  cpu time    1.0: real time    1.0\n"
+)
+"""Of one atom, as OUTCAR has it."""
+
+
+@pytest.mark.parametrize("more", ["", "      0.300000" * 3, "           NaN" * 3])
+def test_columns_behind_the_forces_do_not_matter(more: str, tmp_path: Path) -> None:
+    heading = ",        FORCE-w/o vdW (eV/Angst)" if more else ""
+    (tmp_path / "OUTCAR").write_text(TABLE.format(heading=heading, more=more))
+    outcar = Outcar(tmp_path / "OUTCAR")
+    (step,) = outcar.new_steps()
+    assert_allclose(step.forces, [[0.1, 0.0, 0.2]])
+    assert outcar.unread == 0
+
+
+def test_steps_whose_table_is_not_known_are_counted(tmp_path: Path) -> None:
+    text = TABLE.format(heading="", more="").replace("TOTAL-FORCE", "FORCES")
+    (tmp_path / "OUTCAR").write_text(text * 2)
+    outcar = Outcar(tmp_path / "OUTCAR")
+    assert outcar.new_steps() == []
+    assert outcar.unread == 2
+
+
+def test_a_table_with_stars_is_refused(tmp_path: Path) -> None:
+    text = TABLE.format(heading="", more="").replace("0.200000", "********")
+    (tmp_path / "OUTCAR").write_text(text)
+    with pytest.raises(ParentError, match="are not 6 numbers"):
+        Outcar(tmp_path / "OUTCAR").new_steps()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,23 @@ def test_ranks_behind_a_wrapper_stop_and_go_on(start: Start) -> None:
     assert {each.state for each in ranks.find()} == {"T"}
     ranks.resume()
     wait_for(lambda: all(now.cpu > was for now, was in zip(ranks.find(), before, strict=True)))
+
+
+@pytest.mark.parametrize("daemon", ["orted", "prted"])
+def test_a_program_with_nothing_below_it_but_a_daemon_of_mpi_is_the_rank(
+    start: Start, tmp_path: Path, daemon: str
+) -> None:
+    shutil.copy("/bin/sleep", tmp_path / daemon)
+    program = start(f"./{daemon} 60 & echo ready; {BUSY}")
+    assert program.read_line(5) == "ready"
+    wait_for(lambda: daemon in [each.name for each in program.processes()])
+    ranks = Ranks(program, "")
+    ranks.stop()
+    states = {each.name: each.state for each in program.processes()}
+    assert states["sh"] == "T"
+    assert states[daemon] != "T"
+    ranks.resume()
+    assert {each.name: each.state for each in program.processes()}["sh"] != "T"
 
 
 def test_a_program_that_is_gone_cannot_be_paused(start: Start) -> None:

@@ -169,6 +169,12 @@ def test_displacement_counts_from_the_last_label() -> None:
     assert Displacement(0.5).decide(*walked(1.01, labelled=True)).query
 
 
+def test_longest_steps_of_an_optimizer_add_up_to_the_distance() -> None:
+    assert 0.1 + 0.2 != 0.3
+    for way in (0.1 + 0.2, 0.3, 0.9 - 0.6):
+        assert Displacement(0.3).decide(*walked(way, labelled=False)).query
+
+
 def test_displacement_takes_the_minimum_image() -> None:
     past, atoms, prediction = walked(0.0, labelled=False)
     atoms.positions[-1] += atoms.cell[0] - atoms.cell[1]

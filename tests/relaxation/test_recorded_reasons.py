@@ -80,15 +80,13 @@ def check(said: str, path: Path) -> None:
 def write(frames: list[Atoms], path: Path) -> bytes:
     if path.suffix in (".db", ".json"):
         write_database(frames, path)
+    elif path.suffix in (".traj", ".extxyz"):
+        ase.io.write(path, frames)
+    elif path.suffix == ".pwi":
+        potentials = {"Cu": "Cu.upf", "O": "O.upf"}
+        ase.io.write(path, frames[0], format=WRITTEN[path.name], pseudopotentials=potentials)
     else:
-        kwargs = {"pseudopotentials": {"Cu": "Cu.upf", "O": "O.upf"}}
-        several = path.suffix in (".traj", ".extxyz")
-        ase.io.write(
-            path,
-            frames if several else frames[0],
-            format=WRITTEN[path.name],
-            **(kwargs if path.suffix == ".pwi" else {}),
-        )
+        ase.io.write(path, frames[0], format=WRITTEN[path.name])
     return path.read_bytes()
 
 
@@ -135,7 +133,7 @@ def test_what_is_raised_without_a_word_is_told_by_its_line() -> None:
 
     for what, words in (
         (check_nothing, r"AssertionError.* at .*\.py:\d+"),
-        (lambda: {}["volume"], r"there is no 'volume' \(KeyError at .*\.py:\d+, `"),
+        (lambda: dict[str, float]()["volume"], r"there is no 'volume' \(KeyError at .*\.py:\d+, `"),
         (lambda: next(iter(())), r"it ends where more is expected"),
         (lambda: int("x"), r"^invalid literal for int\(\) with base 10: 'x'$"),
         (lambda: [0][1], r"list index out of range \(IndexError at .*\.py:\d+, `"),

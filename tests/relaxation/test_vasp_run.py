@@ -285,23 +285,172 @@ def test_files_of_two_calculations_are_refused(finished: Path, tmp_path: Path) -
         read_vasp_relaxation(folder)
 
 
-def test_a_line_that_is_not_vasps_is_named(finished: Path, tmp_path: Path) -> None:
+def test_a_row_that_is_cut_short_costs_its_step_alone(
+    whole: Relaxation, finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     text = (finished / "OUTCAR").read_text()
     before, words, after = text.partition("TOTAL-FORCE (eV/Angst)")
     rows = after.split("\n")
     rows[2] = rows[2][:30]
     (tmp_path / "OUTCAR").write_text(before + words + "\n".join(rows))
-    with pytest.raises(ParentError, match=r"OUTCAR:\d+ is not what VASP writes"):
-        read_vasp_relaxation(tmp_path)
+    read = read_vasp_relaxation(tmp_path)
+    assert re.search(
+        r"OUTCAR ionic step 1 \(line \d+\) cannot be read: '.*' are not 6", caplog.text
+    )
+    assert [step.energy for step in read.steps] == pytest.approx(
+        [step.energy for step in whole.steps[1:]], abs=1e-7
+    )
+    assert (read.parent_calls, read.lost_calls) == (whole.parent_calls, 1)
+    assert read.converged
+    assert read.scf_cycles is None
 
 
-def test_forces_that_are_no_numbers_are_no_label(tmp_path: Path) -> None:
-    environ = {"FAKE_VASP_FAULT": "nan@2"}
+@pytest.mark.parametrize("fault", ["nan", "stars"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_forces_that_are_no_numbers_are_no_label(
+    fault: str, alone: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {"FAKE_VASP_FAULT": f"{fault}@2"}
     folder = relax(oxygen_on_copper(), tmp_path / "run", environ=environ)
-    with pytest.raises(ParentError, match=r"OUTCAR:\d+ .* are not 6 numbers"):
-        read_vasp_relaxation(folder / "OUTCAR")
-    with pytest.raises(ParentError, match=r"vasprun\.xml, ionic step 2 .* not finite numbers"):
-        read_vasp_relaxation(folder)
+    read = read_vasp_relaxation(folder / "OUTCAR" if alone else folder)
+    name = "OUTCAR" if alone else "vasprun.xml"
+    assert re.search(rf"damaged, left out: .*{name} ionic step 2 \(line \d+\)", caplog.text)
+    assert read.lost_calls == 1
+    assert read.parent_calls == 1 + len(read.steps)
+
+
+def with_columns(row: str, more: str) -> str:
+    """A row of the table of forces with columns behind it."""
+    return row + more if re.fullmatch(r"( +-?\d+\.\d{5}){3}( +-?\d+\.\d{6}){3}", row) else row
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["      0.100000     -0.200000      0.300000", "           NaN" * 3, "*" * 28, " 0.1" * 6],
+)
+def test_columns_behind_the_forces_are_left_out(
+    more: str, whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    text = (finished / "OUTCAR").read_text()
+    text = text.replace("TOTAL-FORCE (eV/Angst)", "TOTAL-FORCE (eV/Angst),  FORCE-w/o vdW")
+    lines = [with_columns(line, more) for line in text.split("\n")]
+    (tmp_path / "OUTCAR").write_text("\n".join(lines))
+    read = read_vasp_relaxation(tmp_path, like=oxygen_on_copper())
+    assert (read.parent_calls, read.lost_calls, read.converged) == (whole.parent_calls, 0, True)
+    for one, other in zip(read.steps, whole.steps, strict=True):
+        np.testing.assert_allclose(one.forces, other.forces, atol=1e-6)
+
+
+def changed(file: Path, pattern: str, new: str, number: int) -> None:
+    """Put something else in place of the group of one of the matches of a pattern, from 1."""
+    text = file.read_text()
+    match = list(re.finditer(pattern, text))[number - 1]
+    file.write_text(text[: match.start(1)] + new.ljust(len(match[1])) + text[match.end(1) :])
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("OUTCAR", r"free  energy   TOTEN  =( +-?\d+\.\d+)"),
+        ("OUTCAR", r"energy  without entropy=.*energy\(sigma->0\) =( +-?\d+\.\d+)"),
+        ("OUTCAR", r"direct lattice vectors.*\n( +-?\d+\.\d+)"),
+        ("vasprun.xml", r'</varray>\n *<energy>\n *<i name="e_fr_energy">( *-?\d+\.\d+)'),
+        ("vasprun.xml", r'</scstep>\n(?:.*\n){1,3} *<varray name="basis" >\n *<v>( *-?\d+\.\d+)'),
+        ("vasprun.xml", r'</crystal>\n *<varray name="positions" >\n *<v>( *-?\d+\.\d+)'),
+    ],
+)
+def test_stars_in_place_of_a_number(
+    name: str, pattern: str, whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    folder = copied(finished, tmp_path / "run")
+    changed(folder / name, pattern, "*" * 14, 3)
+    read = read_vasp_relaxation(folder / name)
+    assert (len(read.steps), read.lost_calls) == (whole.parent_calls - 1, 1)
+    both = read_vasp_relaxation(folder)
+    assert both.lost_calls == 0  # the other file has it
+    assert [step.energy for step in both.steps] == pytest.approx(
+        [step.energy for step in whole.steps], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize(
+    "gone", [r"TITEL  =", r"TITEL  =(?= PAW_PBE O)|VRHFIN =", r"TITEL  =|POTCAR: |VRHFIN ="]
+)
+def test_elements_are_told_in_several_places(
+    gone: str, beside: bool, whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    text = re.sub(gone, "#", (finished / "OUTCAR").read_text())
+    (tmp_path / "OUTCAR").write_text(text)
+    if beside:
+        shutil.copy(finished / "POSCAR", tmp_path)
+    if gone.count("|") == 2 and not beside:
+        with pytest.raises(ParentError, match=r"does not tell its 9 atoms.*lay the POSCAR beside"):
+            read_vasp_relaxation(tmp_path)
+        return
+    read = read_vasp_relaxation(tmp_path, like=oxygen_on_copper())
+    assert (read.parent_calls, read.converged) == (whole.parent_calls, True)
+
+
+def test_elements_that_are_told_in_part_are_not_guessed(finished: Path, tmp_path: Path) -> None:
+    text = re.sub("TITEL  =|VRHFIN =Cu", "#", (finished / "OUTCAR").read_text())
+    (tmp_path / "OUTCAR").write_text(re.sub(r"POTCAR: .*Cu.*", "#", text))
+    with pytest.raises(ParentError, match=r"names 0 POTCARs \(TITEL\) and \d \(POTCAR:\)"):
+        read_vasp_relaxation(tmp_path)
+    shutil.copy(finished / "POSCAR", tmp_path)
+    assert read_vasp_relaxation(tmp_path).start.symbols.count("Cu") == 8
+
+
+def test_the_majority_of_places_tells_an_element(
+    whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    text = (finished / "OUTCAR").read_text()
+    (tmp_path / "OUTCAR").write_text(text.replace("VRHFIN =Cu", "VRHFIN =Au"))
+    found = read_vasp_relaxation(tmp_path).start
+    assert sorted(found.symbols) == sorted(whole.start.symbols)
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR"])
+def test_what_lies_beside_whole_results_costs_a_warning(
+    name: str,
+    whole: Relaxation,
+    finished: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = copied(finished, tmp_path / "run")
+    for bad in (b"", b"garbage\n", b"Cu\n1.0\n1 0 0\n\xff\n", gzip.compress(b"x")):
+        (folder / name).write_bytes(bad)
+        assert read_vasp_relaxation(folder).parent_calls == whole.parent_calls
+        assert read_vasp_relaxation(folder / "OUTCAR").parent_calls == whole.parent_calls
+    assert f"{name} cannot be read" in caplog.text
+
+
+def test_one_energy_that_differs_between_the_files_costs_its_step_alone(
+    whole: Relaxation, finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = copied(finished, tmp_path / "run")
+    changed(folder / "OUTCAR", r"free  energy   TOTEN  =( +-?\d+\.\d+)", "  -77.0", 3)
+    read = read_vasp_relaxation(folder)
+    assert read.lost_calls == 1
+    assert "contradict each other: F of ionic step 3 is" in caplog.text
+    assert read.parent_calls == whole.parent_calls
+
+
+def test_a_damaged_element_costs_its_step_alone(
+    whole: Relaxation, finished: Path, tmp_path: Path
+) -> None:
+    for marker, new in (
+        ("(<calculation>)", "<cal#ulation>"),
+        ("(</calculation>)", "</cal<ulation>"),
+    ):
+        (tmp_path / "vasprun.xml").write_bytes((finished / "vasprun.xml").read_bytes())
+        changed(tmp_path / "vasprun.xml", marker, new, 2)
+        read = read_vasp_relaxation(tmp_path)
+        assert read.lost_calls == 1
+        kept = [step.energy for step in whole.steps]
+        del kept[1]
+        assert [step.energy for step in read.steps] == pytest.approx(kept, abs=1e-9)
 
 
 def test_where_there_is_nothing(tmp_path: Path) -> None:

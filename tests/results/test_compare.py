@@ -89,6 +89,7 @@ def test_the_energy_test_is_one_sided(bfgs: RelaxationDoc) -> None:
         (0.0, 0.0, {"converged": False}, ["not_converged"]),
         (0.01, 1.0, {}, ["another_minimum"]),
         (-0.5, 1.0, {}, []),
+        (-1e-12, 1.0, {}, ["another_minimum"]),  # as low but for rounding is not lower
         (-2.8, 1.0, {"integrity": Integrity.DISSOCIATED}, ["adsorbate_changed"]),
         (-0.5, 1.0, {"integrity": Integrity.NO_ADSORBATE}, []),
         (0.5, 1.0, {"converged": False}, ["not_converged", "higher", "another_minimum"]),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from finetuna_flows.results.portable import geometry_of
 from finetuna_flows.results.store import local_job_store
 from finetuna_flows.results.study import beside, build, choose_reference, comparisons
 from finetuna_flows.results.systems import group_by_start
-from finetuna_flows.structures.fingerprint import SAME_START
+from finetuna_flows.structures.fingerprint import SAME_START, start_key
 from tests.results.made import asking_seldom, by_bfgs, slab, water
 
 
@@ -109,6 +110,30 @@ def test_rounding_and_wrapping_make_no_new_system(
     put(store, document(replace(runs["online"], start=again), "online"))
     (found,) = build(builder_of(store, MemoryStore(key="uuid")))
     assert [row.state for row in found.rows] == ["successful", "successful"]
+
+
+def test_of_relaxations_that_ended_at_once_the_same_one_stands_for_the_system(
+    runs: dict[str, Relaxation],
+) -> None:
+    again = runs["online"].start.copy()
+    again.positions += 2e-4
+    ended = datetime(2026, 11, 1, tzinfo=UTC)
+    docs = [
+        document(runs["BFGS"], "BFGS"),
+        document(replace(runs["online"], start=again), "online"),
+    ]
+    docs = [
+        doc.model_copy(update={"completed_at": ended, "uuid": uuid})
+        for doc, uuid in zip(docs, ("b", "a"), strict=True)
+    ]
+    keys = set()
+    for order in (docs, docs[::-1]):
+        store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+        store.connect()
+        put(store, *order)
+        (found,) = build(builder_of(store, MemoryStore(key="uuid")))
+        keys.add(found.system_key)
+    assert keys == {start_key(again)}
 
 
 def test_only_what_is_new_is_built(store: JobStore, runs: dict[str, Relaxation]) -> None:

@@ -163,6 +163,23 @@ def test_ends_are_the_nearest_image_of_the_start() -> None:
     assert (held["fixed"], held["adsorbate"]) == ([0, 1, 2, 3], [8])
 
 
+def test_a_slab_stands_upright_wherever_its_vacuum_is() -> None:
+    straight = slab()
+    turned = straight.copy()
+    turned.rotate(70, (1, 2, 0.3), rotate_cell=True)
+    turned.set_cell(turned.cell[[2, 0, 1]])
+    turned.pbc = turned.pbc[[2, 0, 1]]
+    pictures = []
+    for start in (straight, turned):
+        held = details(named(by_bfgs(start, steps=1), "BFGS", "slab"))["atoms"]
+        assert isinstance(held, dict)
+        pictures.append(held)
+    for shown in ("start", "end"):
+        level, other = (np.array(each[shown])[:, 2] for each in pictures)
+        assert other - other.min() == pytest.approx(level - level.min(), abs=1.1e-3)
+    assert np.linalg.det(pictures[1]["cell"]) == pytest.approx(straight.cell.volume, rel=1e-3)
+
+
 def test_a_molecule_has_no_cell(blocks: Blocks) -> None:
     assert blocks.details(10)["atoms"]["cell"] is None
     assert blocks.details(0)["atoms"]["cell"] is not None

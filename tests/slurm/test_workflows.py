@@ -75,7 +75,7 @@ def document(said: str) -> dict[str, object]:
 
 def labels(said: str) -> tuple[int, int]:
     """Those that a parent sent, and those among them that it knew."""
-    sent = re.search(r"(\d+) labels sent, (\d+) of them from an earlier try", said)
+    sent = re.search(r"(\d+) labels sent, (\d+) of them computed before", said)
     assert sent is not None, said
     return int(sent[1]), int(sent[2])
 

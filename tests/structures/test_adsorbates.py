@@ -1,13 +1,18 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import fcc111, molecule
+from ase.build import fcc111, graphene, molecule
 from ase.data import covalent_radii
+from scipy.spatial.transform import Rotation
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import free_components
-from finetuna_flows.structures.adsorbates import Site, add_adsorbate, adsorption_sites
+from finetuna_flows.structures.adsorbates import add_adsorbate
+from finetuna_flows.structures.sites import adsorption_sites
 from finetuna_flows.structures.slabs import build_slab
+from finetuna_flows.structures.surface_points import Kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning:spglib")
 
@@ -26,7 +31,7 @@ def nearest(atoms: Atoms, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("site", "neighbours"), [("ontop", 1), ("bridge", 2), ("hollow", 3)])
-def test_sites_of_fcc111(slab: Atoms, site: Site, neighbours: int) -> None:
+def test_sites_of_fcc111(slab: Atoms, site: Kind, neighbours: int) -> None:
     covered = add_adsorbate(slab, "O", site)
     distances = nearest(covered, neighbours + 1)
     assert distances[:neighbours] == pytest.approx(REACH)
@@ -43,7 +48,7 @@ def test_sites_of_fcc111(slab: Atoms, site: Site, neighbours: int) -> None:
 )
 def test_distinct_sites_of_fcc(miller: tuple[int, int, int], counts: dict[str, int]) -> None:
     sites = adsorption_sites(build_slab("Cu", miller, lattice_constant=3.6))
-    assert {name: len(points) for name, points in sites.items()} == counts
+    assert Counter(site.kind for site in sites) == counts
 
 
 def test_hollow_of_fcc100_touches_four() -> None:
@@ -55,6 +60,14 @@ def test_two_hollows_differ_by_the_atom_below(slab: Atoms) -> None:
     first, second = (add_adsorbate(slab, "O", "hollow", which=which) for which in (0, 1))
     assert nearest(first, 3) == pytest.approx(nearest(second, 3))
     assert nearest(first, 8) != pytest.approx(nearest(second, 8), abs=0.1)
+
+
+def test_atom_stays_in_the_plane_of_a_ring_it_would_fall_through() -> None:
+    sheet = graphene(size=(2, 2, 1), vacuum=7.0)
+    sheet.pbc = True
+    covered = add_adsorbate(sheet, "H", "hollow")
+    assert covered.positions[-1, 2] == pytest.approx(sheet.positions[0, 2])
+    assert nearest(covered, 6) == pytest.approx(1.42, abs=1e-3)
 
 
 def test_height_counts_from_the_top(slab: Atoms) -> None:
@@ -89,6 +102,21 @@ def test_anchor_turns_the_molecule(slab: Atoms, anchor: int) -> None:
     bound, rest = covered.positions[len(slab) + anchor], covered.positions[len(slab) + 1 - anchor]
     assert (rest - bound)[:2] == pytest.approx(0.0, abs=1e-9)
     assert rest[2] > bound[2]
+
+
+@pytest.mark.parametrize("cosine", [-1.0, 1.0])
+def test_molecule_along_the_normal_is_turned_whole(slab: Atoms, cosine: float) -> None:
+    tilted = slab.copy()
+    tilted.rotate(35, (1, 2, 0.5), rotate_cell=True)
+    normal = np.cross(tilted.cell[0], tilted.cell[1])
+    guest = molecule("CH3OH")
+    up = np.delete(guest.positions, 1, axis=0).mean(axis=0) - guest.positions[1]
+    turn, _ = Rotation.align_vectors([cosine * normal], [up])
+    guest.positions = turn.apply(guest.positions)
+    covered = add_adsorbate(tilted, guest, anchor=1, height=3.0)[len(slab) :]
+    assert covered.get_all_distances() == pytest.approx(guest.get_all_distances(), abs=1e-7)
+    away = np.delete(covered.positions, 1, axis=0).mean(axis=0) - covered.positions[1]
+    assert away / np.linalg.norm(away) == pytest.approx(normal / np.linalg.norm(normal), abs=1e-6)
 
 
 def test_anchor_in_the_centre_needs_no_turn(slab: Atoms) -> None:
@@ -136,7 +164,7 @@ def test_wrong_arguments_refuses(slab: Atoms) -> None:
     with pytest.raises(
         ValueError, match="`site` is 'top' but must be one of ontop, bridge, hollow"
     ):
-        add_adsorbate(slab, "O", "top")  # type: ignore[arg-type]  # what a user may type
+        add_adsorbate(slab, "O", "top")
     with pytest.raises(ValueError, match="`molecule` is 'XYZ' but ASE has none of that name"):
         add_adsorbate(slab, "XYZ")
     with pytest.raises(ValueError, match="`anchor` is 2 but must be from 0 to 1"):

@@ -135,6 +135,17 @@ def test_findings_do_not_see_translation_rotation_permutation_wrapping(
     assert integrity(*pair) is finding
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2), (2, 1, 0)])
+def test_crossing_does_not_see_the_order_of_the_cell_vectors(
+    start: Atoms, order: tuple[int, ...]
+) -> None:
+    pair = [start.copy(), crossed(start)]
+    for atoms in pair:
+        atoms.set_cell(start.cell[list(order)])
+    assert integrity(*pair) is Integrity.CROSSED_VACUUM
+    assert integrity(pair[0], pair[0]) is Integrity.INTACT
+
+
 def test_crossing_does_not_see_wrapping(start: Atoms) -> None:
     end = crossed(start)
     for way in (0.0, 5.0, -9.0):

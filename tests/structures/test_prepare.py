@@ -12,8 +12,8 @@ from finetuna_flows.structures.prepare import (
     fix_bottom_layers,
     rattle,
     tag_atoms,
-    tagged_adsorbate,
 )
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 
 @pytest.fixture

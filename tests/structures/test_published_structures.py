@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from finetuna_flows.axis import surface_axis
 from finetuna_flows.geometry import free_components
 from finetuna_flows.reasons import Integrity
 from finetuna_flows.structures.connectivity import fragments, integrity, same_minimum
 from finetuna_flows.structures.convert import to_atoms, to_structure
+from finetuna_flows.structures.prepare import fix_bottom_layers
 from finetuna_flows.structures.read import read_structure
+from finetuna_flows.structures.tags import find_adsorbate, tagged_adsorbate
 from finetuna_flows.structures.validate import check_structure
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "finetuna"
@@ -67,6 +71,31 @@ def test_starts_are_read_whole(starts: dict[str, Atoms]) -> None:
         again = to_atoms(to_structure(atoms))
         assert (free_components(again) == free_components(atoms)).all()
         assert again.positions == pytest.approx(atoms.positions)
+
+
+def test_the_surface_normal_is_c_and_goes_with_the_cell_vectors(starts: dict[str, Atoms]) -> None:
+    for sid, atoms in starts.items():
+        lowest = fix_bottom_layers(atoms, 1).constraints[0].index.tolist()
+        for order in permutations(range(3)):
+            turned = atoms.copy()
+            turned.set_cell(atoms.cell[list(order)])
+            assert surface_axis(turned) == order.index(2), sid
+            assert fix_bottom_layers(turned, 1).constraints[0].index.tolist() == lowest
+
+
+def test_adsorbates_are_seen_at_starts_and_ends(
+    starts: dict[str, Atoms], ends: dict[tuple[str, str], Atoms]
+) -> None:
+    """Ends get the tags of their start, as where a relaxation goes on from there."""
+    facts = load("composition.json")
+    for sid, atoms in starts.items():
+        assert find_adsorbate(atoms).reason == "tagged 2"
+        assert tagged_adsorbate(atoms) == facts[sid]["adsorbate_indices"]
+    for (sid, _), end in ends.items():
+        later = starts[sid].copy()
+        later.set_positions(end.positions, apply_constraint=False)
+        assert tagged_adsorbate(later) == facts[sid]["adsorbate_indices"]
+    assert len(ends) > 80
 
 
 def test_fragments_are_those_on_record(

@@ -64,6 +64,14 @@ def test_overlap_refuses_across_the_cell() -> None:
     check_structure(atoms)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_of_pairs_that_overlap_equally_the_first_is_named(seed: int) -> None:
+    square = Atoms("H4", [(0, 0, 0), (0.2, 0, 0), (0.2, 0.2, 0), (0, 0.2, 0)])
+    square.positions += np.random.default_rng(seed).uniform(-1e-13, 1e-13, (4, 3))
+    with pytest.raises(StructureError, match=r"atom 0 \(H\) and atom 1 \(H\) are 0.200 Å"):
+        check_structure(square)
+
+
 def test_overlap_with_its_own_image_refuses() -> None:
     with pytest.raises(StructureError, match=r"atom 0 \(Cu\) and its own periodic image are 1.000"):
         check_structure(Atoms("Cu", cell=(5, 5, 1), pbc=True))

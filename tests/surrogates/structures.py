@@ -21,3 +21,9 @@ def water() -> Atoms:
     atoms: Atoms = molecule("H2O")
     atoms.rattle(0.05, seed=4)
     return atoms
+
+
+def with_a_lone_oxygen(height: float = 12.0) -> Atoms:
+    """Water, and `height` Å above it an oxygen atom that no network's cutoff reaches."""
+    both: Atoms = water() + Atoms("O", [(0.0, 0.0, height)])
+    return both

@@ -26,7 +26,7 @@ from tests.contracts.surrogate import (
     CacheableSurrogateContract,
     FeatureSurrogateContract,
 )
-from tests.surrogates.structures import slab, water
+from tests.surrogates.structures import slab, water, with_a_lone_oxygen
 
 
 @cache
@@ -178,3 +178,26 @@ def test_spec_survives_json() -> None:
 def test_weights_that_are_not_released_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`model` is '9' but CHGNet's package ships 0.3.0"):
         CHGNetSpec(model="9")
+
+
+def test_an_isolated_atom_is_told_once_and_has_a_constant_energy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    surrogate = CHGNetSurrogate()
+    near, far = (surrogate.predict(with_a_lone_oxygen(height)) for height in (12.0, 14.0))
+    assert near.energy == pytest.approx(far.energy, abs=1e-4)
+    assert not far.forces[-1].any()
+    told = [record.message for record in caplog.records if "beyond 6 Å" in record.message]
+    assert len(told) == 1
+    assert "the first atom 3 (O)" in told[0]
+    assert "CHGNet gives them a constant energy and no force" in told[0]
+
+
+def test_its_own_calculator_answers_for_an_isolated_atom_too() -> None:
+    """It used to refuse; from 0.4.2 on it prints a warning."""
+    boxed = with_a_lone_oxygen()
+    boxed.set_cell([30.0] * 3)
+    boxed.center()
+    boxed.pbc = True
+    boxed.calc = CHGNetCalculator(use_device="cpu")
+    assert boxed.get_potential_energy() == pytest.approx(chgnet().predict(boxed).energy, abs=1e-4)

@@ -14,7 +14,11 @@ from ase import Atoms
 from monty.json import MontyDecoder, MontyEncoder
 from sevenn.calculator import SevenNetCalculator
 from sevenn.model_build import build_E3_equivariant_model
-from sevenn.util import get_available_pretrained_models, load_checkpoint
+from sevenn.util import (
+    get_available_pretrained_models,
+    load_checkpoint,
+    pretrained_name_to_path,
+)
 
 from finetuna_flows.errors import SurrogateError
 from finetuna_flows.finetuning.specs import GradientSpec, LastLayerSpec, ResidualGPSpec
@@ -35,7 +39,7 @@ from tests.contracts.surrogate import (
 )
 from tests.finetuning.emt_frames import emt_frames
 from tests.finetuning.test_cached import assert_same_descent, descend
-from tests.surrogates.structures import slab, water
+from tests.surrogates.structures import slab, water, with_a_lone_oxygen
 
 
 @cache
@@ -248,3 +252,32 @@ def test_another_readout_predicts_but_offers_no_seam(tmp_path: Path) -> None:
     spec = SevenNetSpec(str(path), trust_checkpoint=True)
     together = EnsembleSpec((spec, spec)).build().predict(water())
     assert together.energy == pytest.approx(surrogate.predict(water()).energy)
+
+
+@pytest.mark.parametrize(
+    ("model", "modal", "meant"),
+    [("7net-0", None, None), ("7net-mf-0", None, "PBE"), ("7net-mf-0", "R2SCAN", "R2SCAN")],
+)
+def test_a_model_takes_its_own_default_level(
+    model: str, modal: str | None, meant: str | None
+) -> None:
+    assert SevenNetSurrogate(model, modal)._modal == meant
+    assert SevenNetSpec(model, modal).modal == meant
+
+
+def test_a_file_with_several_levels_and_none_named_is_refused(tmp_path: Path) -> None:
+    copy = tmp_path / "levels.pth"
+    copy.write_bytes(Path(pretrained_name_to_path("7net-mf-0")).read_bytes())
+    with pytest.raises(SurrogateError, match=r"`modal` is None but .* has R2SCAN, PBE; name one"):
+        SevenNetSpec(str(copy), trust_checkpoint=True).build()
+
+
+def test_an_isolated_atom_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    surrogate = SevenNetSurrogate("7net-0")
+    for _ in range(2):
+        forces = surrogate.predict(with_a_lone_oxygen()).forces
+    assert not forces[-1].any()
+    assert [record.message for record in caplog.records if "beyond 5 Å" in record.message] == [
+        "1 atoms of OH2O, the first atom 3 (O), lie beyond 5 Å from all others: SevenNet gives "
+        "them a constant energy and no force, so nothing it says of them is a prediction"
+    ]

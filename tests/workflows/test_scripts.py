@@ -9,10 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from finetuna_flows.structures.read import read_structure
 from tests.children import wait_until
 from tests.fakes.mongo import MongoServer
 from tests.launchpad import LAUNCHPAD, LaunchSite
@@ -118,7 +116,7 @@ def test_a_finding_stands_alone(file: Path) -> None:
     text = file.read_text()
     assert "mktemp -d" in text
     assert "trap " in text
-    assert re.search(r"pip install\b.*==", text.replace("\\\n", " "))
+    assert re.search(r"pip\"? install\b.*==", text.replace("\\\n", " "))
     assert "finetuna_flows" not in text
 
 
@@ -128,9 +126,5 @@ def test_the_committed_structures_are_what_the_builder_makes(tmp_path: Path) -> 
     copy.write_text((WORKFLOWS / "structures" / "build.py").read_text())
     subprocess.run([sys.executable, copy], check=True)
     for name in ("O_on_Al111.extxyz", "O_on_Cu111.extxyz"):
-        committed = read_structure(WORKFLOWS / "structures" / name)
-        built = read_structure(tmp_path / name)
-        assert committed.symbols.get_chemical_formula() == built.symbols.get_chemical_formula()
-        np.testing.assert_allclose(committed.positions, built.positions, atol=1e-6)
-        np.testing.assert_array_equal(committed.get_tags(), built.get_tags())
-        assert committed.constraints[0].todict() == built.constraints[0].todict()
+        committed = (WORKFLOWS / "structures" / name).read_text()
+        assert (tmp_path / name).read_text() == committed

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar, Kpoints, Poscar, Potcar, VaspInput
 from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
+from finetuna_flows.axis import AXES, gaps_in_words, surface_axis
 from finetuna_flows.errors import ParentError, StructureError
 from finetuna_flows.geometry import Array
 from finetuna_flows.parents.specs import Continuation, InputSetGenerator
@@ -135,7 +136,8 @@ def make_inputs(
     ParentError
         If a POTCAR cannot be found.
     ValueError
-        If the tags contradict a label (`incar.label_incar`), or MAGMOM does not fit the atoms.
+        If the tags contradict a label (`incar.label_incar`), MAGMOM does not fit the atoms, or
+        IDIPOL is along the surface.
     """
     if atoms.cell.rank < 3:
         raise StructureError(
@@ -155,6 +157,7 @@ def make_inputs(
         raise ValueError(
             f"MAGMOM has {len(moments)} numbers for {len(atoms)} atoms; give one an atom, or three"
         )
+    _check_dipole(made.incar, atoms)
     said = getattr(generator, "said_incar", generator.user_incar_settings)
     return VaspInputs(
         incar=label_incar(made.incar, said, continuation),
@@ -164,6 +167,22 @@ def make_inputs(
         structure=atoms.copy(),
         engine=STAND_IN if stand_in else ENGINE,
     )
+
+
+def _check_dipole(incar: Mapping[str, Any], atoms: Atoms) -> None:
+    """Refuse a dipole correction (IDIPOL 1 to 3) along another axis than the one with vacuum."""
+    said = incar.get("IDIPOL")
+    if said not in (1, 2, 3):
+        return
+    try:
+        axis = surface_axis(atoms)
+    except StructureError:
+        return  # no slab
+    if said != axis + 1:
+        raise ValueError(
+            f"IDIPOL is {said} but the surface normal is along {AXES[axis]} "
+            f"({gaps_in_words(atoms)}); set it to {axis + 1}"
+        )
 
 
 def sorted_for(generator: InputSetGenerator, structure: Structure) -> Structure:
@@ -195,7 +214,8 @@ def _structure(atoms: Atoms) -> Structure:
     properties: dict[str, list[Any]] = {ORDER: list(range(len(atoms)))}
     if moments.any():
         properties["magmom"] = moments.tolist()
+    if atoms.has("tags"):
+        properties["tags"] = atoms.get_tags().tolist()
     scaled = atoms.cell.scaled_positions(atoms.positions)
-    return Structure(
-        np.asarray(atoms.cell), list(atoms.symbols), scaled, site_properties=properties
-    )
+    lattice = Lattice(np.asarray(atoms.cell), pbc=tuple(atoms.pbc.tolist()))
+    return Structure(lattice, list(atoms.symbols), scaled, site_properties=properties)

@@ -52,6 +52,7 @@ class VaspSession:
         self._pause = Pause(run.ranks, pause, "VASP")
         self._answers: list[tuple[Atoms, IonicStep]] = []
         self._checked = 0
+        self._told = False
 
     @property
     def folder(self) -> Path:
@@ -135,6 +136,9 @@ class VaspSession:
             self._end(patience)
         self.kill()
         self._compare()
+        unchecked = len(self._answers) - self._checked
+        if unchecked:
+            self._tell_unchecked(f"it does not show {unchecked} of {len(self._answers)} answers")
 
     def kill(self) -> None:
         """End it now."""
@@ -177,6 +181,19 @@ class VaspSession:
             asked = atoms.positions[self.inputs.order]
             check_filed(self._run, asked, np.asarray(atoms.cell), step, filed)
             self._checked += 1
+        if self._outcar.unread:
+            self._tell_unchecked("its table of forces is none that is known here")
+
+    def _tell_unchecked(self, why: str) -> None:
+        """Say once that answers are taken as they are."""
+        if not self._told:
+            logger.warning(
+                "answers of VASP in %s are not all checked against its %s: %s",
+                self.folder,
+                OUTCAR,
+                why,
+            )
+        self._told = True
 
     def _end(self, patience: float) -> None:
         atoms, _ = self._answers[-1] if self._answers else (self.inputs.structure, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from finetuna_flows.relaxation.recorded.starts import FirstGeometry, StartingStr
 from finetuna_flows.relaxation.vasp.match import Indices, matched
 from finetuna_flows.structures.constraints import with_cartesian_constraints
 from finetuna_flows.structures.fingerprint import start_key
+from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,14 @@ class Source:
         return self.reading.only in (None, (system, method))
 
     def labelled(self, start: Atoms, system: str) -> Atoms:
-        """Copy with no info but the structure's label; with that of `like`, where there is one."""
+        """Copy with no info but the structure's label and whether its adsorbate was named.
+
+        Of `like`, where there is one, all info comes along.
+        """
         copy: Atoms = start.copy()
         if self.like is None:
-            copy.info = {"system": system}
+            named = {ADSORBATE_FROM: NAMED} if start.info.get(ADSORBATE_FROM) == NAMED else {}
+            copy.info = {"system": system, **named}
         else:
             said = {"system": self.reading.system} if self.reading.system is not None else {}
             copy.info = {**self.like.info, **said}
@@ -72,24 +77,39 @@ def read_records(
 
 
 def joined(
-    records: list[Record], damaged: list[str], system: str, method: str, source: Source
+    records: list[Record],
+    damaged: list[str],
+    system: str,
+    method: str,
+    source: Source,
+    *,
+    lost: int = 0,
 ) -> Recording:
-    """The relaxation that `records` are, with its labels; `damaged` tells what is left out."""
+    """The relaxation that `records` are, with its labels; `damaged` tells what is left out.
+
+    `lost` geometries were there that cannot be read; where all others are labelled, each of them
+    is a call that was paid for.
+    """
     if not records:
-        error = ParentError(f"{damaged[0] if damaged else source.path}; so nothing is left of it")
+        why = damaged[0] if damaged else f"{source.path} holds no geometry that can be read"
+        error = ParentError(f"{why}; so nothing is left of it")
         return Recording(system, method, error, tuple(damaged))
     first_key = start_key(records[0].atoms)
     try:
         kept, odd = only_one_structure(records)
         damaged += odd
         start, order = _start(kept[0], system, source)
-        result: Relaxation | FinetunaError | ValueError = join_records(
+        found = join_records(
             kept,
             start=start,
             order=order,
             method=method,
             level=source.reading.level or _level(kept, source.path),
             threshold=source.reading.fmax,
+        )
+        paid = all(record.label is not None for record in records)
+        result: Relaxation | FinetunaError | ValueError = replace(
+            found, lost_calls=lost + len(odd) if paid else 0
         )
     except (FinetunaError, ValueError) as error:
         result = error

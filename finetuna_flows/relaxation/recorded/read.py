@@ -90,10 +90,11 @@ def _vasp(source: Source) -> Recording:
             f"{source.path} is VASP's own, which says itself how it relaxed one structure; leave "
             "--method and --by out, and name it with --name"
         )
-    first_key = ""
+    first_key, damaged = "", tuple[str, ...]()
     try:
         runs = read_vasp_runs(source.path)
         first_key = start_key(runs[0].start)
+        damaged = tuple(words for run in runs for words in run.told)
         like = source.like
         if source.starts is not None:
             found = source.starts.find(runs[0], None)  # VASP's files tell the whole way
@@ -102,10 +103,10 @@ def _vasp(source: Source) -> Recording:
                 tell_of_no_start(runs[0].source)
         result = join_runs(runs, fmax=reading.fmax, like=like)
     except (FinetunaError, ValueError) as error:
-        return Recording(system, "VASP", error, first_key=first_key)
+        return Recording(system, "VASP", error, damaged, first_key=first_key)
     start = source.labelled(result.start, system)
     result = replace(result, start=start, level=reading.level or result.level)
-    return Recording(system, result.method, result, first_key=first_key)
+    return Recording(system, result.method, result, damaged, first_key=first_key)
 
 
 def _released(source: Source) -> Iterator[Recording]:
@@ -162,7 +163,8 @@ def _of_file(source: Source, kind: Kind) -> Iterator[Recording]:
                 continue
             damaged = [*group.damaged]
             records = read_records(group.entries, damaged)
-            found = joined(records, damaged, system, method, source)
+            lost = len(group.entries) - len(records)
+            found = joined(records, damaged, system, method, source, lost=lost)
             if not records and _are_unlabelled(group):
                 found = replace(found, result=UnlabelledError(str(found.result)))
             yield replace(found, group=(group.system or "", group.method or ""))

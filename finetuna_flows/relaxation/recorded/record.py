@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.geometry import Array
@@ -94,6 +95,8 @@ def record_of(atoms: Atoms, where: str, surrogates: Collection[str] = ()) -> Rec
         raise missing
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise ParentError(f"{where} has positions or a cell that are not finite numbers")
+    if not all(0 <= each < len(chemical_symbols) for each in atoms.numbers):
+        raise ParentError(f"{where} has atomic numbers that are of no element")
     energy, forces = float(results["energy"]), shaped(results["forces"], len(atoms), where)
     predicted = calculator in surrogates
     try:

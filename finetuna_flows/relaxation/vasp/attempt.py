@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ase import Atoms
 from pymatgen.io.vasp import Incar, Kpoints
@@ -22,6 +22,12 @@ NOT_OF_THE_LEVEL = ("MAGMOM", "SYSTEM", "SHA256")
 """Tags with free or long values that say nothing of the level of theory. The last VASP 6 prints of
 POTCARs in the form of a tag."""
 
+
+WHOLE = re.compile(r"-?\d+")
+REAL = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([EeDd][-+]?\d+)?")
+ANY = re.compile(r".*", re.DOTALL)
+NUMERIC = {"NSW": WHOLE, "NELM": WHOLE, "IBRION": WHOLE, "EDIFF": REAL, "EDIFFG": REAL}
+"""Form of the tags that decide what a run was."""
 
 NO_WAY_DOWN = "ZBRENT: fatal"
 """How VASP says, in its output or in OUTCAR, that the line search of its optimizer failed;
@@ -83,30 +89,75 @@ class FinishedRun:
     """Why it belongs to a relaxation, where its name does not tell, and what does not."""
     learned: int = 0
     """Steps of a machine-learned force field, which are none of DFT and not among `steps`."""
+    lost: Mapping[int, str] = field(default_factory=dict)
+    """Ionic steps that were computed but cannot be read: number, from 1 → which and why. The others
+    are `steps`."""
+    damaged: tuple[str, ...] = ()
+    """What else cannot be read, in words."""
     started: tuple[int, ...] = ()
     """Year, month, day, hour, minute, second; empty where it is not known."""
 
+    @property
+    def n_steps(self) -> int:
+        """Ionic steps that were computed, readable or not."""
+        return len(self.steps) + len(self.lost)
 
-def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSettings:
-    """Settings from VASP's tags.
+    @property
+    def numbered(self) -> dict[int, FinishedStep]:
+        """The complete steps by their numbers, from 1."""
+        numbers = (each for each in range(1, self.n_steps + 1) if each not in self.lost)
+        return dict(zip(numbers, self.steps, strict=True))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that cannot be read, in words."""
+        return (*self.damaged, *(self.lost[number] for number in sorted(self.lost)))
+
+
+DEFAULTS = {"NELM": "60", "EDIFF": "1e-4"}
+"""VASP's, for where damage hides a tag; EDIFFG is ten times EDIFF."""
+
+
+def settings_of(
+    given: Mapping[str, object],
+    used: Mapping[str, object],
+    level: str,
+    source: str,
+    n_steps: int,
+) -> tuple[VaspSettings, tuple[str, ...]]:
+    """Settings from VASP's tags, and what of them cannot be read.
 
     Parameters
     ----------
-    tags
-        All that were given, with the values that VASP worked with, defaults included.
+    given
+        Tags of the INCAR.
+    used
+        Those that VASP worked with, defaults included; one that is no number there is taken from
+        `given`.
     level
         Level of theory in words.
     source
         What the tags were read from.
+    n_steps
+        Ionic steps that there are.
 
     Raises
     ------
     ParentError
         If a tag is missing that decides what the run was, or cannot be read.
     """
-    words = {name.upper(): str(value).strip() for name, value in tags.items()}
+    words = _legible(given, used)
+    unsaid = []
+    wanted = {**DEFAULTS, "NSW": str(n_steps + 1)} if n_steps > 1 else DEFAULTS
+    for name in wanted:
+        if name not in words:
+            words[name] = wanted[name]
+            unsaid.append(f"{source} does not say {name} so that it can be read")
+    if "EDIFFG" not in words:
+        words["EDIFFG"] = str(10 * float(words["EDIFF"]))
+        unsaid.append(f"{source} does not say EDIFFG so that it can be read")
     try:
-        return VaspSettings(
+        settings = VaspSettings(
             motion=motion_of(words),
             nsw=int(words["NSW"]),
             ediffg=float(words["EDIFFG"]),
@@ -118,6 +169,23 @@ def settings_of(tags: Mapping[str, object], level: str, source: str) -> VaspSett
         raise ParentError(f"{source} does not say {exc.args[0]}; it is damaged") from exc
     except ValueError as exc:
         raise ParentError(f"{source} has a tag that is no number: {exc}") from exc
+    return settings, tuple(unsaid)
+
+
+def _legible(given: Mapping[str, object], used: Mapping[str, object]) -> dict[str, str]:
+    """All tags as words, those that must be numbers only where they are."""
+    words: dict[str, str] = {}
+    for tags in (given, used):
+        for name, value in tags.items():
+            word = str(value).strip()
+            if NUMERIC.get(name.upper(), ANY).fullmatch(word):
+                words[name.upper()] = word
+    return words
+
+
+def unknown_level(source: str) -> str:
+    """Words for a level of theory that cannot be read, which is one of its own."""
+    return f"VASP, settings not readable in {source}"
 
 
 def share_level(one: FinishedRun, other: FinishedRun) -> bool:
@@ -179,6 +247,11 @@ def list_of(count: int) -> Kpoints:
         kpts=((0.0, 0.0, 0.0),) * count,
         kpts_weights=[1.0] * count,
     )
+
+
+def step_words(source: str, number: int, line: int, why: object) -> str:
+    """Which ionic step cannot be read, and why."""
+    return f"{source} ionic step {number} (line {line}) cannot be read: {why}"
 
 
 def warn_of_end(source: str, end: str, complete: int) -> None:

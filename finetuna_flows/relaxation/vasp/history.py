@@ -73,7 +73,11 @@ def is_same_run(one: FinishedRun, other: FinishedRun) -> bool:
     return (
         bool(one.started)
         and one.started == other.started
-        and all(map(_is_same_step, one.steps, other.steps))
+        and all(
+            _is_same_step(step, other.numbered[number])
+            for number, step in one.numbered.items()
+            if number in other.numbered
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 from ase import Atoms
@@ -58,7 +59,10 @@ def join_runs(
     kept = [run for run in runs if run.steps]
     if not kept:
         names = ", ".join(run.source for run in runs)
-        raise ParentError(f"{names}: no ionic step is complete, so there is nothing to import")
+        told = "".join(f"; {words}" for run in runs for words in run.told[:1])
+        raise ParentError(
+            f"no ionic step of {names} is complete, so there is nothing to import{told}"
+        )
     _check_one_cell(kept)
     start, order = matched(kept[0], like)
     last = kept[-1]
@@ -78,16 +82,18 @@ def join_runs(
         good and largest_force(step.forces, free) <= threshold
         for good, step in zip(settled, steps, strict=True)
     ]
+    lost = sum(len(run.lost) for run in runs)
     if fmax is not None and any(reached):
         count = reached.index(True) + 1
         _tell_of_rest(last, threshold, count, len(steps))
         steps, settled = steps[:count], settled[:count]
+        lost = _lost_before(runs, count)
     end = _newest(settled, last)
     met_its_own = settled[-1] and largest_force(steps[-1].forces, free) <= -last.settings.ediffg
     stop = StopReason.NOT_RECORDED  # the very last did not come to its first label
     if reached[end]:
         stop = StopReason.CONVERGED
-    elif last is runs[-1]:
+    elif last is runs[-1] and not _lost_its_end(last):
         stop = _why_it_stopped(last, met_its_own=met_its_own)
     return Relaxation(
         method=last.settings.motion.method,
@@ -98,8 +104,23 @@ def join_runs(
         fmax_threshold=threshold,
         integrity=integrity(start, moved(start, steps[end].positions)),
         ended_at=end,
+        lost_calls=lost,
         inferred=tuple(_inferred(runs)),
     )
+
+
+def _lost_before(runs: Sequence[FinishedRun], count: int) -> int:
+    """How many ionic steps are lost before as many as `count` that are complete."""
+    complete = list(
+        accumulate(
+            int(number not in run.lost) for run in runs for number in range(1, run.n_steps + 1)
+        )
+    )
+    return complete.index(count) + 1 - count
+
+
+def _lost_its_end(run: FinishedRun) -> bool:
+    return run.n_steps in run.lost and run.n_steps < run.settings.nsw
 
 
 def _inferred(runs: Sequence[FinishedRun]) -> Iterator[str]:
@@ -135,7 +156,7 @@ def _check_one_cell(runs: Sequence[FinishedRun]) -> None:
                 f"{run.source} holds {run.start.symbols} and {runs[0].source} {first.symbols}, "
                 "which are not tries of one relaxation; import them one by one"
             )
-        for number, step in enumerate(run.steps, start=1):
+        for number, step in run.numbered.items():
             change = float(np.abs(step.cell - np.asarray(first.cell)).max())
             if change > SAME_CELL:
                 raise ValueError(
@@ -197,12 +218,14 @@ def _why_it_stopped(run: FinishedRun, *, met_its_own: bool) -> StopReason:
     met_its_own
         Whether it reached the threshold of forces that it had itself, which is a looser one.
     """
-    energies = [step.label.force_energy for step in run.steps[-2:]]
+    numbered = run.numbered
+    last_two = [number for number in (run.n_steps - 1, run.n_steps) if number in numbered]
+    energies = [numbered[number].label.force_energy for number in last_two]
     if len(energies) == 2 and abs(energies[1] - energies[0]) < run.settings.ediffg and run.whole:
         return StopReason.OTHER_CRITERION  # EDIFFG is negative where it is a force
     if met_its_own and run.whole:
         return StopReason.OTHER_CRITERION
-    if len(run.steps) >= run.settings.nsw:
+    if run.n_steps >= run.settings.nsw:
         return StopReason.MAX_STEPS
     return StopReason.OPTIMIZER_GAVE_UP if run.gave_up else StopReason.NOT_RECORDED
 

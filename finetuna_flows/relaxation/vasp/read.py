@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import logging
-import lzma
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import ase.io
 import numpy as np
@@ -20,6 +21,7 @@ from ase import Atoms
 from finetuna_flows.errors import ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.records import Relaxation
+from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.vasp.attempt import FinishedRun
 from finetuna_flows.relaxation.vasp.ending import UNREADABLE, gave_up
 from finetuna_flows.relaxation.vasp.files import (
@@ -29,13 +31,13 @@ from finetuna_flows.relaxation.vasp.files import (
     other_parts,
 )
 from finetuna_flows.relaxation.vasp.history import (
-    SAME_ENERGY,
     History,
     Part,
     history_of,
     is_same_run,
 )
 from finetuna_flows.relaxation.vasp.join import join_runs
+from finetuna_flows.relaxation.vasp.merge import merged
 from finetuna_flows.relaxation.vasp.outcar import read_outcar
 from finetuna_flows.relaxation.vasp.vasprun import read_vasprun
 from finetuna_flows.structures.constraints import with_cartesian_constraints
@@ -62,9 +64,13 @@ def read_vasp_relaxation(
     ValueError
         If there is nothing of VASP's, or what there is cannot be compared; see `join_runs`.
     ParentError
-        If files are damaged so that not one ionic step is complete.
+        If files are damaged so that not one ionic step is complete. What of them is damaged
+        otherwise, the log tells.
     """
-    return join_runs(read_vasp_runs(path), fmax=fmax, like=like)
+    runs = read_vasp_runs(path)
+    for words in (words for run in runs for words in run.told):
+        logger.warning("damaged, left out: %s", words)
+    return join_runs(runs, fmax=fmax, like=like)
 
 
 def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
@@ -74,8 +80,8 @@ def read_vasp_runs(path: str | Path) -> list[FinishedRun]:
     under other names (``OUTCAR.1``, ``vasprun.xml.old``) and folders (``run1``) where geometry
     shows that they follow one another. The log names those that do not.
 
-    Where there are vasprun.xml and OUTCAR, the one with more complete ionic steps is followed,
-    which is vasprun.xml if they have the same, with the times of OUTCAR. What lies there twice,
+    Where there are vasprun.xml and OUTCAR, an ionic step is that of vasprun.xml, with the time of
+    OUTCAR, or where one of them has no whole step that of the other. What lies there twice,
     such as the last try in an archive of custodian's too, counts once.
 
     Raises
@@ -154,7 +160,10 @@ def _without_names(place: Path, parts: list[Part], unread: Sequence[str]) -> His
 
 
 def _read(files: VaspFiles) -> FinishedRun:
-    readers = {"vasprun.xml": read_vasprun, "OUTCAR": read_outcar}
+    readers: dict[str, Callable[[IO[bytes], str], FinishedRun]] = {
+        "vasprun.xml": read_vasprun,
+        "OUTCAR": partial(read_outcar, beside=partial(_beside, files)),
+    }
     runs: list[FinishedRun] = []
     failures: list[ParentError] = []
     for kind, reader in readers.items():
@@ -164,50 +173,30 @@ def _read(files: VaspFiles) -> FinishedRun:
                     runs.append(reader(stream, files[kind].name))
             except ParentError as exc:
                 failures.append(exc)
-            except (OSError, lzma.LZMAError) as exc:  # a damaged archive, or no leave to read it
+            except UNREADABLE as exc:  # a damaged archive, or no leave to read it
                 failures.append(ParentError(f"{files[kind].name} cannot be read: {exc}"))
     if not runs:
         raise failures[0]
     for failure in failures:
         logger.warning("%s; %s is read instead", failure, runs[0].source)
-    run = _constrained(runs[0] if len(runs) == 1 else _merged(*runs), files)
+    run = _constrained(runs[0] if len(runs) == 1 else merged(*runs), files)
     return replace(run, left=_left(run, files), gave_up=run.gave_up or gave_up(files))
+
+
+def _beside(files: VaspFiles) -> Atoms | None:
+    """The geometry in POSCAR, or else in CONTCAR; None where neither can be read."""
+    found = (_read_poscar(files[kind]) for kind in ("POSCAR", "CONTCAR") if kind in files)
+    return next((atoms for atoms in found if atoms is not None), None)
 
 
 def _left(run: FinishedRun, files: VaspFiles) -> Array | None:
     """Positions in CONTCAR; None where it is missing, damaged, or of other atoms."""
     if "CONTCAR" not in files:
         return None
-    try:
-        found = _read_poscar(files["CONTCAR"])
-    except (ParentError, *UNREADABLE):
-        return None  # VASP was writing it
-    same = np.array_equal(found.numbers, run.start.numbers)
-    return np.asarray(found.positions, dtype=np.float64) if same else None
-
-
-def _merged(xml: FinishedRun, outcar: FinishedRun) -> FinishedRun:
-    """One run of two readings of it."""
-    pairs = list(zip(xml.steps, outcar.steps, strict=False))
-    for number, (one, other) in enumerate(pairs, start=1):
-        if abs(one.label.force_energy - other.label.force_energy) > SAME_ENERGY:
-            raise ParentError(
-                f"{xml.source} and {outcar.source} are not of one calculation: F of ionic step "
-                f"{number} is {one.label.force_energy} and {other.label.force_energy} eV; "
-                "name the one that is meant"
-            )
-    timed = [
-        replace(one, label=replace(one.label, wall_time=other.label.wall_time))
-        for one, other in pairs
-    ]
-    longer = xml if len(outcar.steps) <= len(xml.steps) else outcar
-    return replace(
-        xml,
-        steps=(*timed, *longer.steps[len(pairs) :]),
-        levels=xml.levels | outcar.levels,
-        whole=xml.whole or outcar.whole,
-        gave_up=outcar.gave_up,
-    )
+    found = _read_poscar(files["CONTCAR"])
+    if found is None or not np.array_equal(found.numbers, run.start.numbers):
+        return None
+    return np.asarray(found.positions, dtype=np.float64)
 
 
 def _constrained(run: FinishedRun, files: VaspFiles) -> FinishedRun:
@@ -217,18 +206,23 @@ def _constrained(run: FinishedRun, files: VaspFiles) -> FinishedRun:
     for kind in ("POSCAR", "CONTCAR"):
         if kind in files:
             beside = _read_poscar(files[kind])
-            if np.array_equal(beside.numbers, run.start.numbers):
+            if beside is not None and np.array_equal(beside.numbers, run.start.numbers):
                 run.start.set_constraint(beside.constraints)
                 return replace(run, constraints_known=True)
     return run
 
 
-def _read_poscar(file: VaspFile) -> Atoms:
-    with file.open() as stream:
-        text = io.TextIOWrapper(stream, encoding="latin-1")
-        try:
+def _read_poscar(file: VaspFile) -> Atoms | None:
+    """The geometry in a file beside the results; None, with a warning, where it cannot be read."""
+    words = f"{file.name} cannot be read"
+    try:
+        with file.open() as stream:
+            text = io.StringIO(stream.read().decode("latin-1"))
+        with reading_with_ase(lambda: words):
             atoms = ase.io.read(text, format="vasp")
-        except (ValueError, IndexError, RuntimeError) as exc:
-            raise ParentError(f"{file.name} cannot be read: {exc}") from exc
-    assert isinstance(atoms, Atoms)
-    return with_cartesian_constraints(atoms)
+            assert isinstance(atoms, Atoms)
+            return with_cartesian_constraints(atoms)
+    except (ParentError, *UNREADABLE) as exc:
+        why = str(exc) if isinstance(exc, ParentError) else f"{words}: {exc}"
+        logger.warning("%s; what it says is left out", why)
+        return None

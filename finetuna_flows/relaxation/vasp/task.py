@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def _run(calculation: Document, source: str) -> FinishedRun:
         raise ParentError(
             f"{source} has no ionic steps; import its directory {calculation.get('dir_name')}"
         )
-    steps = tuple(_step(each, f"{source}, ionic step {i}") for i, each in enumerate(found, start=1))
+    steps, lost = _steps(found, source)
     kpoints = given["kpoints"]
     level = level_of(
         given["incar"],
@@ -77,9 +77,10 @@ def _run(calculation: Document, source: str) -> FinishedRun:
     )
     return FinishedRun(
         source=source,
-        settings=settings_of({**given["incar"], **given["parameters"]}, level, source),
+        settings=settings_of(given["incar"], given["parameters"], level, source, len(found))[0],
         start=to_atoms(_structure(given.get("structure") or found[0]["structure"])),
         steps=steps,
+        lost=lost,
         constraints_known=True,
     )
 
@@ -89,15 +90,29 @@ def _titles(given: Document) -> Iterable[str]:
     return [str(each["titel"]) for each in specs] or list(map(str, given.get("potcar") or ()))
 
 
-def _step(step: Document, where: str) -> FinishedStep:
+def _steps(
+    found: Sequence[Document], source: str
+) -> tuple[tuple[FinishedStep, ...], dict[int, str]]:
+    """Ionic steps, and which cannot be read, which the log tells too."""
+    steps, lost = [], {}
+    for number, each in enumerate(found, start=1):
+        where = f"{source} ionic step {number}"
+        if not each.get("electronic_steps"):
+            raise ParentError(
+                f"{where} has no electronic iterations, so neither their number nor a sure E0; "
+                "import the directory"
+            )
+        try:
+            steps.append(_step(each))
+        except (ParentError, ValueError, TypeError, KeyError) as exc:
+            lost[number] = f"{where} cannot be read: {exc}"
+            logger.warning("damaged, left out: %s", lost[number])
+    return tuple(steps), lost
+
+
+def _step(step: Document) -> FinishedStep:
     """One ionic step; see `vasp.calculation.extrapolated` for its energy."""
-    structure = _structure(step["structure"])
-    iterations = step.get("electronic_steps")
-    if not iterations:
-        raise ParentError(
-            f"{where} has no electronic iterations, so neither their number nor a sure E0; "
-            "import the directory"
-        )
+    structure, iterations = _structure(step["structure"]), step["electronic_steps"]
     free_energy = float(step["e_fr_energy"])
     return FinishedStep(
         positions=np.asarray(structure.cart_coords, dtype=np.float64),

@@ -27,7 +27,7 @@ def principal_components(vectors: Array) -> Components:
     """Project standardized vectors on the two directions in which they vary most.
 
     Numbers that do not vary are left out. Of both directions that sign is taken in which the
-    first vector is negative.
+    first vector that lies off the middle is negative.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def principal_components(vectors: Array) -> Components:
     variances, directions = np.linalg.eigh(scaled @ scaled.T)  # much smaller than the vectors
     first, second = variances[:-3:-1].clip(min=0.0)
     scores = directions[:, :-3:-1] * np.sqrt([first, second])
-    scores = scores * np.where(scores[0] > 0, -1.0, 1.0)
+    for score in scores.T:
+        told = score[np.abs(score) > CONSTANT * np.abs(score).max()]
+        score *= -1.0 if len(told) and told[0] > 0 else 1.0
     whole = variances.sum()
     return Components(scores, (float(first / whole), float(second / whole)))

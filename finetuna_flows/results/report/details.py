@@ -8,8 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from ase import Atoms
 
-from finetuna_flows.geometry import displacements, free_components
+from finetuna_flows.axis import surface_axis
+from finetuna_flows.errors import StructureError
+from finetuna_flows.geometry import Array, displacements, free_components
 from finetuna_flows.results.document_parts import LedgerEntry, Trajectory
 from finetuna_flows.results.documents import RelaxationDoc
 from finetuna_flows.results.portable import to_ase
@@ -23,7 +26,8 @@ from finetuna_flows.results.report.rounding import (
     significant,
 )
 from finetuna_flows.results.scale import shift_of
-from finetuna_flows.structures.prepare import tagged_adsorbate
+from finetuna_flows.structures.surface import surface_normal
+from finetuna_flows.structures.tags import tagged_adsorbate
 
 
 def details(doc: RelaxationDoc) -> dict[str, object]:
@@ -52,13 +56,22 @@ def _facts(doc: RelaxationDoc) -> Mapping[str, object]:
     return {
         "level": doc.level_of_theory,
         "threshold": doc.fmax_threshold,
-        "stop": doc.stop_sentence,
+        "stop": _stop(doc),
         "integrity": doc.integrity_sentence,
+        "inferred": list(doc.inferred),
         "replayed": doc.replayed_calls,
         "directory": doc.dir_name,
         "packages": doc.packages,
         "spec": doc.spec,
     }
+
+
+def _stop(doc: RelaxationDoc) -> str:
+    """Why it ended, and in numbers where the parent's forces contradict its energies."""
+    forces = doc.force_consistency
+    if forces is None or forces.gradient or forces.contradiction is None:
+        return doc.stop_sentence
+    return f"{doc.stop_sentence}; {forces.contradiction}"
 
 
 def _curve(trajectory: Trajectory) -> Mapping[str, object]:
@@ -106,14 +119,31 @@ def _calls(ledger: Sequence[LedgerEntry]) -> Mapping[str, object]:
 
 
 def _atoms(doc: RelaxationDoc) -> Mapping[str, object]:
-    """Start and end in Å, the end as the nearest image of the start, so that ways can be drawn."""
+    """Start and end in Å, the end as the nearest image of the start, so that ways can be drawn.
+
+    A slab stands upright, its surface normal along z, as it is looked at.
+    """
     start, end = to_ase(doc.initial_structure), to_ase(doc.structure)
     ways = displacements(start.positions, end.positions, start)
+    up = _upright(start)
     return {
         "symbols": list(start.symbols),
-        "cell": np.round(start.cell.array, LENGTH).tolist() if start.pbc.any() else None,
+        "cell": np.round(start.cell.array @ up.T, LENGTH).tolist() if start.pbc.any() else None,
         "fixed": np.flatnonzero(~free_components(start).any(axis=1)).tolist(),
         "adsorbate": tagged_adsorbate(start),
-        "start": np.round(start.positions, LENGTH).tolist(),
-        "end": np.round(start.positions + ways, LENGTH).tolist(),
+        "start": np.round(start.positions @ up.T, LENGTH).tolist(),
+        "end": np.round((start.positions + ways) @ up.T, LENGTH).tolist(),
     }
+
+
+def _upright(atoms: Atoms) -> Array:
+    """Rotation, shape (3, 3), that takes the surface normal to z; none where that is not known."""
+    try:
+        axis = surface_axis(atoms, tagged_adsorbate(atoms))
+    except StructureError:
+        return np.eye(3)
+    normal = surface_normal(atoms, axis)
+    if np.allclose(normal, (0, 0, 1), atol=1e-9):
+        return np.eye(3)
+    along = atoms.cell[(axis + 1) % 3] / atoms.cell.lengths()[(axis + 1) % 3]
+    return np.array([along, np.cross(normal, along), normal])

@@ -113,6 +113,7 @@ function factsOf(row, details) {
     ["UUID", row.uuid],
     ["Note", row.note, true],
     ["Level of theory", facts?.level, true],
+    ["Inferred", facts?.inferred.join("; "), true],
     ["Folder", facts?.directory, true],
   ]);
 }

@@ -16,6 +16,8 @@ from finetuna_flows.results.tables.counting import Count
 
 KEY_SHOWN = 6
 """Characters of a system's key that tell apart what is called the same."""
+EQUAL_COSTS = 9
+"""Decimals of mean costs, relative to the reference's, that order methods."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,12 @@ def _ratio(calls: int | None, base: int | None) -> float | None:
 
 
 def _by_cost(methods: set[str], outcomes: Sequence[Outcome]) -> list[str]:
-    """Dearest first; those whose cost is not known last."""
+    """Dearest first, equally dear ones by name; those whose cost is not known last."""
     costs: dict[str, list[float]] = {method: [] for method in methods}
     for each in outcomes:
         if each.calls_ratio is not None:
             costs[each.row.method].append(each.calls_ratio)
-    average = {method: fsum(each) / len(each) for method, each in costs.items() if each}
+    average = {
+        method: round(fsum(each) / len(each), EQUAL_COSTS) for method, each in costs.items() if each
+    }
     return sorted(methods, key=lambda method: (-average.get(method, -1.0), method))
