@@ -19,6 +19,37 @@ A wrong argument of a function or a spec is a plain ``ValueError`` or ``TypeErro
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
+UNSPOKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
+"""Errors in which code ends that met what it did not expect; their words alone say little."""
+SHOWN = 60
+"""Characters of a line of code that are shown."""
+
+
+def said_by(error: BaseException) -> str:
+    """What an error of other code says of its reason, on one line and never empty.
+
+    Where it says nothing, or one word alone, its kind and the line of code that it comes from are
+    the reason.
+    """
+    cause = error.__cause__
+    if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+        error = cause  # Python renames what ends a generator
+    said = " ".join(str(error).split())
+    if isinstance(error, StopIteration | EOFError):
+        said = said or "it ends where more is expected"
+    if isinstance(error, KeyError):
+        said = f"there is no {said}"
+    if " " in said and not isinstance(error, UNSPOKEN):
+        return said
+    kind = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    code = (frames[-1].line or "")[:SHOWN] if frames else ""
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}, `{code}`" if code else ""
+    return f"{said} ({kind}{place})" if said else f"{kind}{place}"
+
 
 class FinetunaError(Exception):
     """Anything this package refuses or fails to do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixCartesian
+from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane
 from ase.geometry import find_mic
 from numpy.typing import NDArray
 
@@ -14,14 +14,18 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+ALONG = 1e-6
+"""Component of a unit vector that counts as none; files of ASE keep more digits."""
+
+
 def free_components(atoms: Atoms) -> Mask:
     """Which Cartesian components may move, shape (n, 3).
 
     Raises
     ------
     StructureError
-        If a constraint is neither ``FixAtoms`` nor ``FixCartesian``: what its forces mean for
-        convergence is not defined here.
+        If a constraint is none of ``FixAtoms``, ``FixCartesian``, and ``FixedLine`` and
+        ``FixedPlane`` along x, y or z: what its forces mean for convergence is not defined here.
     """
     free = np.ones((len(atoms), 3), dtype=bool)
     for constraint in atoms.constraints:
@@ -29,12 +33,30 @@ def free_components(atoms: Atoms) -> Mask:
             free[constraint.index] = False
         elif isinstance(constraint, FixCartesian):
             free[constraint.index] &= ~np.asarray(constraint.mask, dtype=bool)
+        elif isinstance(constraint, FixedLine):
+            free[constraint.index] &= _axis(constraint)
+        elif isinstance(constraint, FixedPlane):
+            free[constraint.index] &= ~_axis(constraint)
         else:
             raise StructureError(
                 f"constraint {type(constraint).__name__} is not supported; "
                 "use FixAtoms or FixCartesian (selective dynamics)"
             )
     return free
+
+
+def _axis(constraint: FixedLine | FixedPlane) -> Mask:
+    """The axis that a line is along, or that a plane is normal to, shape (3,)."""
+    along = np.abs(constraint.dir) > ALONG
+    if along.sum() == 1 and np.isfinite(constraint.dir).all():
+        return np.asarray(along)
+    name = type(constraint).__name__
+    vector = ", ".join(f"{each:.4g}" for each in constraint.dir)
+    raise StructureError(
+        f"constraint {name} of atom {constraint.index[0]} ({len(constraint.index)} in all) has the "
+        f"direction ({vector}) but must be along x, y or z, where FixCartesian says the same; turn "
+        "the structure so that it is, fix these atoms whole, or free them"
+    )
 
 
 def moved(atoms: Atoms, positions: Array) -> Atoms:

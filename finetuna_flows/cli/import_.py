@@ -14,6 +14,7 @@ from rich.console import Console
 from finetuna_flows.cli import options
 from finetuna_flows.cli.execute import open_store
 from finetuna_flows.cli.exits import told_apart
+from finetuna_flows.cli.import_paths import may_pass_over, split_paths, why_passed_over
 from finetuna_flows.cli.import_results import Results, conclude, say
 from finetuna_flows.cli.inputs import preparation
 from finetuna_flows.cli.progress import shown
@@ -22,8 +23,9 @@ from finetuna_flows.cli.tables import number
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.flows.imported import imported_documents
 from finetuna_flows.flows.keeping import Kept, keep_once
-from finetuna_flows.relaxation.recorded.formats import kind_of
+from finetuna_flows.relaxation.recorded.formats import NoRelaxationError
 from finetuna_flows.relaxation.recorded.groups import parse_keys
+from finetuna_flows.relaxation.recorded.labels import UnlabelledError, parse_label_keys
 from finetuna_flows.relaxation.recorded.recording import Reading, check_words
 from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.results.documents import RelaxationDoc
@@ -41,6 +43,8 @@ class Orders:
     starts: StartingStructures | None
     store: JobStore
     again: bool
+    paths: tuple[Path, ...]
+    """All that were named."""
 
 
 def import_relaxations(
@@ -89,6 +93,14 @@ def import_relaxations(
             "be empty. [default: system,method or sid,method where all have them]",
         ),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="energy=KEY,forces=KEY",
+            help="What the file calls energy (eV) and forces (eV/Å), where that is not so; "
+            "free_energy too. [default: as ASE reads them]",
+        ),
+    ] = None,
     initial: Annotated[
         Path | None,
         typer.Option(
@@ -107,26 +119,37 @@ def import_relaxations(
     """Import relaxations that were run elsewhere; indices are in the order of their own files.
 
     What is in the store already is left alone. What is damaged is reported, and the rest is kept.
+    Of what a pattern such as dir/* stands for, calculations that were not run yet and files of
+    other kinds are named and passed over.
     Exit codes: 0 every relaxation is in the store, converged or not, also where damaged parts of it
     are left out; 2 something was refused; 3 a relaxation or a file could not be read at all.
     """
     console = Console(stderr=True)
     with told_apart(console):
-        for path in paths:
-            kind_of(path)
+        held, passed_over = split_paths(paths)
         check_words("name", name)
         orders = Orders(
-            reading=Reading(fmax, method, system, level, None if by is None else parse_keys(by)),
+            reading=Reading(
+                fmax,
+                method,
+                system,
+                level,
+                by=None if by is None else parse_keys(by),
+                keys=None if keys is None else parse_label_keys(keys),
+            ),
             name=name,
             tags=tuple(tag or ()),
             prepare=preparation(adsorbate, 0, 0.0, 0),
             starts=StartingStructures.read(initial) if initial else None,
             store=open_store(store),
             again=again,
+            paths=tuple(paths),
         )
         results = Results()
+        for words in passed_over:
+            _pass_over(words, results, console)
         with shown(console):
-            for path in paths:
+            for path in held:
                 for called, result in _imported(path, orders, results, console):
                     if as_json:
                         print_json(called, result)
@@ -148,6 +171,9 @@ def _imported(
     )
     try:
         for recording, result in found:
+            if isinstance(result, UnlabelledError) and may_pass_over(path, orders.paths):
+                _pass_over(f"{path} holds structures without energies", results, console)
+                continue
             called = f"{recording.system} {orders.name or recording.method}"
             results.damaged += len(recording.damaged)
             for words in recording.damaged:
@@ -163,7 +189,15 @@ def _imported(
                 _tell(called, kept, results, console)
                 yield called, kept.document
     except (FinetunaError, ValueError, OSError) as error:
+        if isinstance(error, NoRelaxationError) and may_pass_over(path, orders.paths):
+            _pass_over(why_passed_over(path, error), results, console)
+            return
         yield str(path), _failed(path, error, results, console)
+
+
+def _pass_over(words: str, results: Results, console: Console) -> None:
+    results.passed_over += 1
+    say(console, f"passed over: {words}", "yellow")
 
 
 def _failed(path: Path, error: Exception, results: Results, console: Console) -> Exception:

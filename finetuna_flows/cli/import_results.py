@@ -27,12 +27,14 @@ class Results:
     words: Counter[str] = field(default_factory=Counter)
     errors: list[Exception] = field(default_factory=list)
     damaged: int = 0
+    passed_over: int = 0
 
     def __str__(self) -> str:
         """Return the counts, in one line."""
         said = [f"{count} {word}" for word, count in self.words.items()]
         said += [f"{len(self.errors)} failed"] if self.errors else []
         said += [f"{self.damaged} damaged parts left out"] if self.damaged else []
+        said += [f"{self.passed_over} passed over"] if self.passed_over else []
         return ", ".join(said)
 
     @property
@@ -49,7 +51,7 @@ def conclude(results: Results, console: Console, *, table: bool) -> None:
     docs = results.documents
     if docs and table:
         printer().print(relaxation_table(docs) if len(docs) <= ROWS else method_table(docs))
-    if len(docs) + len(results.errors) > 1 or results.damaged:
+    if len(docs) + len(results.errors) > 1 or results.damaged or results.passed_over:
         say(console, str(results))
     if any(UNRECORDED in doc.level_of_theory for doc in docs):
         say(

@@ -20,6 +20,7 @@ from finetuna_flows.flows.vasp_cg import VaspCgMaker
 from finetuna_flows.geometry import free_components
 from finetuna_flows.protocols import PreparingParent, Spec, Surrogate
 from finetuna_flows.structures.inferred import unusual_normal
+from finetuna_flows.structures.names import name_of
 from finetuna_flows.structures.prepare import Preparation
 from finetuna_flows.structures.read import parse_source, read_structure
 from finetuna_flows.structures.tags import find_adsorbate
@@ -28,8 +29,6 @@ from finetuna_flows.surrogates.composite import CompositeSurrogate
 from finetuna_flows.surrogates.library import read_model
 from finetuna_flows.surrogates.specs import EnsembleSpec, PerturbedHeadSpec, SavedSpec
 
-VASP_NAMES = ("POSCAR", "CONTCAR", "OUTCAR", "vasprun")
-"""Files that say nothing of the structure; their folders do."""
 NOT_WATCHED = "no adsorbate tagged, so none is watched (--adsorbate)"
 
 
@@ -114,11 +113,8 @@ def read_inputs(sources: Sequence[str], prepare: Preparation) -> list[Input]:
         path, index = parse_source(source)
         atoms = prepare.apply(read_structure(path, index))
         check_structure(atoms)
-        stem = path.name.split(".")[0]
-        if stem in VASP_NAMES and path.resolve().parent.name:
-            stem = path.resolve().parent.name
-        stem += f"-{index}" if index is not None else ""
-        name = re.sub(r"[^\w.-]", "_", stem)
+        called = name_of(path) + (f"-{index}" if index is not None else "")
+        name = re.sub(r"[^\w.-]", "_", called)
         atoms.info.setdefault("system", name)
         inputs.append(Input(name, atoms))
     names = [each.name for each in inputs]

@@ -18,6 +18,7 @@ from finetuna_flows.colocation.listener import Listener
 from finetuna_flows.colocation.placement import Seat
 from finetuna_flows.colocation.standard_cell import Turn
 from finetuna_flows.errors import ParentError, PeerError
+from finetuna_flows.processes.ending import ending
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class EngineProcess:
         if engine is None or engine.exit_code is None:
             return
         words = (
-            f"`{self._command}` ended with exit code {engine.exit_code}; its last words: "
+            f"`{self._command}` {ending(engine.exit_code)}; its last words: "
             f"{engine.last_words()} (all of them are in {engine.log})"
         )
         raise PeerError(words)

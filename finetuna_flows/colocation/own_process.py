@@ -18,6 +18,7 @@ from finetuna_flows.colocation.report import NAME as REPORT
 from finetuna_flows.colocation.report import ServiceReport
 from finetuna_flows.colocation.service import INVITATION, Order, locked
 from finetuna_flows.errors import PeerError
+from finetuna_flows.processes.ending import ending
 from finetuna_flows.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class ServiceProcess:
         report = ServiceReport.read(self.directory)
         check_failure((report.failure if report else None) or {})
         raise PeerError(
-            f"the parent's process ended with exit code {code} and left in "
+            f"the parent's process {ending(code)} and left in "
             f"{self.directory / LOG}: {self.companion.last_words()}"
         )
 

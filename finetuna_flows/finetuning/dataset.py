@@ -13,7 +13,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from finetuna_flows.errors import StructureError
+from finetuna_flows.errors import StructureError, said_by
 from finetuna_flows.records import Frame, Label
 
 LABELS = "labels.extxyz"
@@ -78,7 +78,7 @@ def read_frames(file: Path) -> list[Frame]:
             read = ase.io.read(file, index=":", do_not_split_by_at_sign=True)
     except Exception as exc:  # ASE's readers of broken files raise anything
         raise StructureError(
-            f"{file} cannot be read as a trajectory: {type(exc).__name__}: {exc}"
+            f"{file} cannot be read as a trajectory: {type(exc).__name__}: {said_by(exc)}"
         ) from exc
     return [to_frame(atoms, f"{file}@{index}") for index, atoms in enumerate(read)]
 

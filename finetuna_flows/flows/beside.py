@@ -14,6 +14,7 @@ from monty.json import MontyDecoder, MontyEncoder
 from finetuna_flows.colocation.companion import Companion, module
 from finetuna_flows.colocation.failure import check_failure, encode_failure
 from finetuna_flows.errors import FinetunaError, PeerError
+from finetuna_flows.processes.ending import ending
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class BesideJob:
         code = self._companion.wait(patience + END_PATIENCE)
         outcome = self._folder / OUTCOME
         if code is None or not outcome.exists():
-            ended = f"ended with exit code {code}" if code is not None else "did not end"
+            ended = ending(code) if code is not None else "did not end"
             return PeerError(
                 f"{self._job.name} {ended} and left in {self._folder / LOG}: "
                 f"{self._companion.last_words()}"

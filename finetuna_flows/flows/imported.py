@@ -99,6 +99,8 @@ class ImportedRelaxMaker(Maker):
     """Keys that tell the relaxations of one file apart; see `Reading.by`."""
     only: tuple[str, str] | None = None
     """System and method of the one to take, where there are several."""
+    keys: dict[str, str] | None = None
+    """What the file calls energy and forces; see `Reading.keys`."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be read, before anything is submitted."""
@@ -113,7 +115,9 @@ class ImportedRelaxMaker(Maker):
     @property
     def reading(self) -> Reading:
         """How the files are read."""
-        return Reading(self.fmax, self.method, self.system, self.level, self.by, self.only)
+        return Reading(
+            self.fmax, self.method, self.system, self.level, self.by, self.only, self.keys
+        )
 
     def read(self, atoms: Atoms) -> Relaxation:
         """Read it as the relaxation of `atoms`, whose order, tags and images it gets.
@@ -205,6 +209,7 @@ def imported_documents(
             level=reading.level,
             by=reading.by,
             only=(recording.system, recording.method),
+            keys=None if reading.keys is None else dict(reading.keys),
         )
         yield recording, maker.document(found, recording.damaged)
 

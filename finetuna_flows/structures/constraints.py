@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixCartesian, FixConstraint, FixScaled
+from ase.constraints import (
+    FixAtoms,
+    FixCartesian,
+    FixConstraint,
+    FixedLine,
+    FixedPlane,
+    FixScaled,
+)
 
 from finetuna_flows.errors import StructureError
 from finetuna_flows.geometry import Array, Mask, free_components
@@ -76,17 +83,21 @@ def free_along_lattice(cell: Array, free: Mask) -> Mask:
     return flags
 
 
-def without_scaled(atoms: Atoms) -> Atoms:
-    """Copy of `atoms` with ASE's ``FixScaled`` (a partly fixed atom of a POSCAR) made Cartesian.
+def with_cartesian_constraints(atoms: Atoms) -> Atoms:
+    """Copy of `atoms` whose constraints are ``FixAtoms`` and ``FixCartesian``.
+
+    ``FixScaled`` (a partly fixed atom of a POSCAR), ``FixedLine`` and ``FixedPlane`` are said so
+    where they mean the same; not every format of ASE keeps them. Others stay as they are.
 
     Raises
     ------
     StructureError
-        If that is not possible in this cell.
+        If one of these cannot be said so in this cell.
     """
     copy: Atoms = atoms.copy()
     scaled = [c for c in copy.constraints if isinstance(c, FixScaled)]
-    if not scaled:
+    directed = [c for c in copy.constraints if isinstance(c, FixedLine | FixedPlane)]
+    if not scaled and not directed:
         return copy
     copy.set_constraint([c for c in copy.constraints if not isinstance(c, FixScaled)])
     free = free_components(copy)

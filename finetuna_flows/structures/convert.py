@@ -21,7 +21,7 @@ from finetuna_flows.structures.constraints import (
     constraints_from,
     free_along_axes,
     free_along_lattice,
-    without_scaled,
+    with_cartesian_constraints,
 )
 
 PER_ATOM = ("selective_dynamics", "tags", "magmom")
@@ -75,7 +75,7 @@ def to_structure(atoms: Atoms) -> Structure:
             f"the cell of {atoms.symbols} has {atoms.cell.rank} independent vectors but pymatgen "
             "needs 3; keep it as ASE Atoms or give it a cell"
         )
-    bare = without_scaled(atoms)
+    bare = with_cartesian_constraints(atoms)
     free = free_components(bare)
     bare.calc = None
     bare.set_constraint()
@@ -95,7 +95,7 @@ def to_portable(atoms: Atoms) -> Structure | MSONAtoms:
     """Form that crosses a job: a Structure where periodic, else (molecules) serialisable Atoms."""
     if atoms.pbc.any() and atoms.cell.rank == 3:
         return to_structure(atoms)
-    bare = without_scaled(atoms)
+    bare = with_cartesian_constraints(atoms)
     bare.calc = None
     return MSONAtoms(bare)  # type: ignore[no-untyped-call]  # pymatgen leaves it untyped
 

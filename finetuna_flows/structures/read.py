@@ -15,8 +15,8 @@ from ase.io.formats import get_compression, open_with_compression
 from ase.io.jsonio import decode
 from pymatgen.core.structure import Molecule, Structure
 
-from finetuna_flows.errors import StructureError
-from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.errors import StructureError, said_by
+from finetuna_flows.structures.constraints import with_cartesian_constraints
 from finetuna_flows.structures.convert import to_atoms, to_portable, to_structure
 
 __all__ = ["parse_source", "read_structure", "to_atoms", "to_portable", "to_structure"]
@@ -54,7 +54,7 @@ def read_structure(source: Source, index: int | None = None) -> Atoms:
         something that cannot be relaxed as it is meant, such as partly occupied sites.
     """
     if isinstance(source, Atoms):
-        atoms = without_scaled(source)
+        atoms = with_cartesian_constraints(source)
         atoms.calc = None
         return atoms
     if isinstance(source, Structure | Molecule):
@@ -63,7 +63,11 @@ def read_structure(source: Source, index: int | None = None) -> Atoms:
     if index is None:
         path, index = parse_source(str(source))
     frames = _frames(path)
-    atoms = without_scaled(frames[_chosen(len(frames), index, path)])
+    chosen = frames[_chosen(len(frames), index, path)]
+    try:
+        atoms = with_cartesian_constraints(chosen)
+    except StructureError as exc:
+        raise StructureError(f"{path}: {exc}") from exc
     _refuse_disorder(atoms, path)
     atoms.calc = None
     return atoms
@@ -101,7 +105,7 @@ def _frames(path: Path) -> Sequence[Atoms]:
         raise
     except Exception as exc:  # ASE's readers of broken files raise anything
         raise StructureError(
-            f"{path} cannot be read as a structure: {type(exc).__name__}: {exc}"
+            f"{path} cannot be read as a structure: {type(exc).__name__}: {said_by(exc)}"
         ) from exc
     return frames if isinstance(frames, list) else [frames]
 

@@ -221,3 +221,16 @@ def test_a_spec_comes_back_from_json() -> None:
     back = MontyDecoder().decode(MontyEncoder().encode(spec))
     assert back == spec
     assert Path(back.calculator.rpartition(":")[0]).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 174", r"ended with exit code 174 \(Intel Fortran's for a segmentation fault"),
+        ("kill -9 $$", r"was ended by signal 9 \(SIGKILL\), exit code 137; its last words"),
+    ],
+)
+def test_only_a_real_signal_is_called_one(atoms: Atoms, script: str, words: str) -> None:
+    spec = IpiParentSpec(f"sh -c '{script}' {{name}}", f"{ENGINE}:Written")
+    with spec.build() as parent, pytest.raises(ParentError, match=words):
+        parent.label(atoms)

@@ -288,6 +288,16 @@ IN_FORCES = {
 }
 
 
+def test_a_code_of_intel_fortran_is_no_signal(atoms: Atoms) -> None:
+    words = r"ended by itself with exit code 174 \(Intel Fortran's for a segmentation fault"
+    with (
+        stand_in(shlex.join(["sh", "-c", f"{COMMAND} || exit 174"]), fault="die@1"),
+        build(Continuation.COLD) as parent,
+        pytest.raises(ParentError, match=words),
+    ):
+        parent.label(atoms)
+
+
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [*((Continuation.COLD, fault) for fault in CRASHES), (Continuation.RESTART, "kill")],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.constraints import FixAtoms, FixCartesian
+from ase.constraints import FixAtoms, FixCartesian, FixConstraint, FixedLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,13 +143,20 @@ def test_tags_of_the_file_say_what_is_watched(frames: list[Atoms], tmp_path: Pat
     assert read.integrity is Integrity.DESORBED
 
 
-def test_partly_fixed_atoms_are_free_where_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["run.traj", "run.db", "run.json"])
+@pytest.mark.parametrize(
+    "constraint", [FixCartesian([8], mask=[True, True, False]), FixedLine([8], (0, 0, 1))]
+)
+def test_partly_fixed_atoms_are_free_where_they_are(
+    constraint: FixConstraint, name: str, tmp_path: Path
+) -> None:
     atoms = oxygen_on_copper()
-    atoms.set_constraint(FixCartesian([8], mask=[True, True, False]))
+    atoms.set_constraint(constraint)
     forces = np.full((9, 3), 0.01)
     forces[8] = [5.0, 5.0, 0.02]
     atoms.info.clear()
-    read = one(write_frames([frame(atoms, -1.0, forces)], tmp_path / "run.traj"))
+    read = one(write_frames([frame(atoms, -1.0, forces)], tmp_path / name))
+    assert {type(each) for each in read.start.constraints} == {FixCartesian}
     assert read.fmax == pytest.approx(0.02)  # atom 8 along z; the others have 0.0173
 
 

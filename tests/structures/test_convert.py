@@ -144,6 +144,6 @@ def test_flat_cell_refuses() -> None:
 
 
 def test_unknown_constraint_refuses(slab: Atoms) -> None:
-    slab.set_constraint(FixedPlane([0], (0, 0, 1)))
-    with pytest.raises(StructureError, match="FixedPlane is not supported"):
+    slab.set_constraint(FixedPlane([0], (0, 1, 1)))
+    with pytest.raises(StructureError, match=r"FixedPlane of atom 0 .* but must be along x"):
         to_structure(slab)

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms, FixScaled
+from ase.constraints import FixAtoms, FixedLine, FixedPlane, FixScaled
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
 
@@ -164,3 +164,23 @@ def test_parse_source(tmp_path: Path) -> None:
     literal = tmp_path / "POSCAR@2"
     literal.touch()
     assert parse_source(str(literal)) == (literal, None)
+
+
+@pytest.mark.parametrize("name", ["a.traj", "a.json", "a.db", "POSCAR"])
+def test_lines_and_planes_along_axes_survive_a_file(tmp_path: Path, slab: Atoms, name: str) -> None:
+    slab.set_constraint([FixAtoms([0]), FixedLine([1], (0, 0, 1)), FixedPlane([2, 3], (0, 0, -1))])
+    ase.io.write(tmp_path / name, slab)
+    expected = [[False] * 3, [False, False, True], *[[True, True, False]] * 2, *[[True] * 3] * 2]
+    atoms = read_structure(tmp_path / name)
+    assert free_components(atoms).tolist() == expected
+    structure = to_structure(atoms)
+    assert structure.site_properties["selective_dynamics"] == expected
+    ase.io.write(tmp_path / "again.extxyz", atoms)
+    assert free_components(read_structure(tmp_path / "again.extxyz")).tolist() == expected
+
+
+def test_a_line_along_no_axis_refuses(tmp_path: Path, slab: Atoms) -> None:
+    slab.set_constraint(FixedLine([1], (1, 1, 0)))
+    ase.io.write(tmp_path / "a.traj", slab)
+    with pytest.raises(StructureError, match=r"a\.traj: constraint FixedLine of atom 1 .* must be"):
+        read_structure(tmp_path / "a.traj")

@@ -88,8 +88,8 @@ def test_all_fixed_refuses() -> None:
 
 def test_unknown_constraint_refuses() -> None:
     atoms = molecule("CO")
-    atoms.set_constraint(FixedPlane([0], (0, 0, 1)))
-    with pytest.raises(StructureError, match="FixedPlane is not supported"):
+    atoms.set_constraint(FixedPlane([0], (0, 1, 1)))
+    with pytest.raises(StructureError, match=r"FixedPlane of atom 0 .* but must be along x"):
         check_structure(atoms)
 
 

@@ -22,6 +22,7 @@ from finetuna_flows.parents.vasp.run import (
     next_folder,
 )
 from finetuna_flows.parents.vasp.stream import IonicStep
+from finetuna_flows.processes.ending import ending
 from finetuna_flows.records import Label
 from finetuna_flows.vasp.calculation import FiledStep
 
@@ -87,9 +88,9 @@ class FreshVasp(VaspParent):
         check_filed(run, asked, np.asarray(atoms.cell), steps[0], filed)
         if code != 0:
             logger.warning(
-                "VASP in %s ended with exit code %s, but all its files are complete and agree",
+                "VASP in %s %s, but all its files are complete and agree",
                 run.folder,
-                code,
+                "did not end" if code is None else ending(code),
             )
         return steps[0], filed
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from finetuna_flows.errors import ParentError
 from finetuna_flows.parents.vasp.stream import IonicStep, Stream
-from finetuna_flows.processes.guard import ENDED_BY_SIGNAL
+from finetuna_flows.processes.ending import ending
 from finetuna_flows.processes.program import Program
 from finetuna_flows.processes.ranks import VARIABLE, Ranks
 
@@ -143,7 +142,7 @@ class VaspRun:
     def ended(self) -> ParentError:
         """Why VASP is gone although it should not be."""
         code = self.program.wait(END_PATIENCE)
-        how = "closed its output" if code is None else _exit_words(code)
+        how = "closed its output" if code is None else ending(code, "ended by itself")
         return self.failure(how, retryable=self._fatal_words() is None)
 
     def failure(self, what: str, *, retryable: bool = False) -> ParentError:
@@ -186,9 +185,3 @@ class VaspRun:
         said = "\n".join([*self.stream.last_lines, *self._errors()])
         messages = (each for group in VaspErrorHandler.error_msgs.values() for each in group)
         return next((each for each in messages if each in said), None)
-
-
-def _exit_words(code: int) -> str:
-    if code - ENDED_BY_SIGNAL in signal.valid_signals():
-        return f"was ended by signal {code - ENDED_BY_SIGNAL}"
-    return f"ended by itself with exit code {code}"

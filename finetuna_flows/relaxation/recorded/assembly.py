@@ -17,7 +17,7 @@ from finetuna_flows.relaxation.recorded.record import UNKNOWN, Entry, Record
 from finetuna_flows.relaxation.recorded.recording import UNRECORDED, Reading, Recording
 from finetuna_flows.relaxation.recorded.starts import FirstGeometry, StartingStructures
 from finetuna_flows.relaxation.vasp.match import Indices, matched
-from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.structures.constraints import with_cartesian_constraints
 from finetuna_flows.structures.fingerprint import start_key
 from finetuna_flows.structures.tags import ADSORBATE_FROM, NAMED
 
@@ -117,7 +117,7 @@ def joined(
 
 
 def _start(record: Record, system: str, source: Source) -> tuple[Atoms, Indices]:
-    atoms = without_scaled(record.atoms)
+    atoms = with_cartesian_constraints(record.atoms)
     first = FirstGeometry(record.where, atoms, bool(atoms.constraints))
     found = source.starts.find(first, system) if source.starts is not None else None
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from finetuna_flows.errors import ParentError
+from finetuna_flows.errors import ParentError, said_by
 
 
 @contextmanager
@@ -24,9 +24,9 @@ def reading_with_ase(words: Callable[[], str]) -> Iterator[None]:
     Raises
     ------
     ParentError
-        With these words and ASE's.
+        With these words and the reason, which is never empty.
     """
     try:
         yield
     except Exception as exc:
-        raise ParentError(f"{words()}: {exc}") from exc
+        raise ParentError(f"{words()}: {said_by(exc)}") from exc

@@ -15,7 +15,7 @@ from ase.db.core import YEAR, Database
 from ase.db.row import AtomsRow
 from ase.io.formats import UnknownFileTypeError
 
-from finetuna_flows.errors import ParentError
+from finetuna_flows.errors import ParentError, said_by
 from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.learner import is_of_learner, learner_record
 from finetuna_flows.relaxation.recorded.record import Contents, Entry, entry_of
@@ -54,7 +54,9 @@ def json_contents(path: Path) -> Contents:
             rows.extend(ase.db.connect(path, use_lock_file=False).select())
     except ParentError as error:
         if isinstance(error.__cause__, UnknownFileTypeError):
-            raise ValueError(f"{path} is no database of ASE's: {error.__cause__}") from error
+            raise ValueError(
+                f"{path} is no database of ASE's: {said_by(error.__cause__)}"
+            ) from error
         if not rows:
             raise
         damaged = (str(error),)
@@ -99,9 +101,9 @@ def _times(path: Path) -> list[tuple[int, float]]:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute("SELECT id, ctime FROM systems ORDER BY id").fetchall()
     except sqlite3.OperationalError as exc:
-        raise ValueError(f"{path} is no database of ASE's: {exc}") from exc
+        raise ValueError(f"{path} is no database of ASE's: {said_by(exc)}") from exc
     except sqlite3.DatabaseError as exc:
-        raise ParentError(f"{path} is damaged: {exc}") from exc
+        raise ParentError(f"{path} is damaged: {said_by(exc)}") from exc
     return [(int(number), float(time or 0.0)) for number, time in found]
 
 
@@ -119,5 +121,5 @@ def _atoms(read: Callable[[], AtomsRow], where: str) -> Atoms:
     row = read()
     with reading_with_ase(lambda: f"{where} is damaged"):
         atoms: Atoms = row.toatoms()
-        atoms.info.update(row.key_value_pairs)
+        atoms.info.update({**row.data, **row.key_value_pairs})
     return atoms

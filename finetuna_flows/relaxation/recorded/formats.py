@@ -20,10 +20,11 @@ from ase.io.formats import (
     UnknownFileTypeError,
     filetype,
     get_compression,
+    ioformats,
     open_with_compression,
 )
 
-from finetuna_flows.errors import ParentError
+from finetuna_flows.errors import ParentError, said_by
 from finetuna_flows.relaxation.recorded.damage import reading_with_ase
 from finetuna_flows.relaxation.recorded.database import database_contents, json_contents
 from finetuna_flows.relaxation.recorded.extxyz import extxyz_contents
@@ -36,6 +37,10 @@ ACCEPTED = (
     "name what VASP left, a trajectory (.traj, .extxyz, .xyz, or another format that ASE reads), "
     "an ASE database (.db, .json), or a directory as FINETUNA's authors laid theirs out"
 )
+
+
+class NoRelaxationError(ValueError):
+    """A path is there, but nothing in it is a record of a relaxation."""
 
 
 class Kind(Enum):
@@ -60,6 +65,8 @@ BY_SUFFIX = {
 }
 BEGINNINGS = {Kind.TRAJECTORY: MAGIC, Kind.DATABASE: (b"SQLite format 3\0",)}
 """First bytes of binary files."""
+OF_INPUTS = "-in"
+"""How ASE's names of the formats of programs' inputs end."""
 CHUNK = 1 << 16
 """Bytes to uncompress at once."""
 BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -81,19 +88,11 @@ def kind_of(path: Path) -> Kind:
     if "OUTCAR" in plain or "vasprun" in plain:
         return Kind.VASP
     if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; {ACCEPTED}")
+        raise NoRelaxationError(f"{path} is empty; {ACCEPTED}")
     kind = BY_SUFFIX.get(Path(plain).suffix.lower()) or _by_content(path)
     if kind in BEGINNINGS or kind is Kind.XYZ:
         _check_beginning(path, kind)
     return kind
-
-
-def name_of(path: Path) -> str:
-    """What to call the structure of a path: its name, or its folder's where that says nothing."""
-    whole = path.resolve()
-    stem = Path(get_compression(whole.name)[0]).stem if whole.is_file() else whole.name
-    says_nothing = stem.split(".")[0] in ("vasprun", "OUTCAR", "outputs")  # the last is atomate2's
-    return whole.parent.name if says_nothing else stem
 
 
 @contextmanager
@@ -129,7 +128,7 @@ def _kind_of_directory(path: Path) -> Kind:
     except ParentError:
         return Kind.VASP  # damaged, as reading it will tell
     except ValueError as exc:
-        raise ValueError(
+        raise NoRelaxationError(
             f"{path} holds no vasprun.xml and no OUTCAR, no benchmark_systems and no results; "
             f"{ACCEPTED}"
         ) from exc
@@ -140,7 +139,12 @@ def _by_content(path: Path) -> Kind:
     try:
         found = filetype(str(path), guess=False)
     except (UnknownFileTypeError, UnicodeDecodeError) as exc:
-        raise ValueError(f"{path} is of no kind that is known here; {ACCEPTED}") from exc
+        raise NoRelaxationError(f"{path} is of no kind that is known here; {ACCEPTED}") from exc
+    if found.endswith(OF_INPUTS):  # not opened: of one that is cut, ASE's reader may never end
+        raise NoRelaxationError(
+            f"{path} is an input ({_described(found)}), which holds no energies and no forces; "
+            f"{ACCEPTED}"
+        )
     return Kind.VASP if found in ("vasp-out", "vasp-xml") else Kind.OTHER
 
 
@@ -149,7 +153,7 @@ def _check_beginning(path: Path, kind: Kind) -> None:
         with open_with_compression(str(path), "rb") as stream:
             line = stream.readline(64)
     except BROKEN_ARCHIVE as exc:
-        raise ValueError(f"{path} cannot be opened: {exc}; {ACCEPTED}") from exc
+        raise ValueError(f"{path} cannot be opened: {said_by(exc)}; {ACCEPTED}") from exc
     right = line.strip().isdigit() if kind is Kind.XYZ else line.startswith(BEGINNINGS[kind])
     if not right:
         raise ValueError(
@@ -176,7 +180,7 @@ def _plain(path: Path) -> Iterator[tuple[IO[bytes], tuple[str, ...]]]:
                 while chunk := stream.read1(CHUNK):  # `read` loses what precedes a break
                     copy.write(chunk)
             except BROKEN_ARCHIVE as exc:
-                damaged = (f"{path.name} breaks off: {exc}",)
+                damaged = (f"{path.name} breaks off: {said_by(exc)}",)
             copy.seek(0)
             yield copy, damaged
 
@@ -192,11 +196,19 @@ def _other_contents(path: Path) -> Contents:
         if not frames:
             raise
         damaged = (str(error),)
+    if not frames:
+        read_as = _described(filetype(str(path), guess=False))
+        raise NoRelaxationError(f"{path} holds not one geometry, read as {read_as}; {ACCEPTED}")
     return Contents(tuple(_entry(path.name, i, each) for i, each in enumerate(frames)), damaged)
 
 
 def _entry(name: str, index: int, atoms: Atoms) -> Entry:
     return entry_of(f"{name} frame {index}", dict(atoms.info), partial(_kept, atoms))
+
+
+def _described(name: str) -> str:
+    """What ASE calls a format, in words where it has some."""
+    return str(ioformats[name].description) if name in ioformats else name
 
 
 def _kept(atoms: Atoms) -> Atoms:

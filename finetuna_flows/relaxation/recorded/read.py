@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from ase import Atoms
 
-from finetuna_flows.errors import FinetunaError
+from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.relaxation.recorded.assembly import (
     Source,
     joined,
     read_records,
     tell_of_no_start,
 )
-from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, name_of, open_contents
+from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_contents
 from finetuna_flows.relaxation.recorded.groups import Group, grouped
+from finetuna_flows.relaxation.recorded.labels import (
+    UnlabelledError,
+    holds_no_label,
+    kept_values,
+    relabelled,
+)
 from finetuna_flows.relaxation.recorded.layout import LEVEL, SURROGATES, Released, released
-from finetuna_flows.relaxation.recorded.record import Record
+from finetuna_flows.relaxation.recorded.record import Contents, Entry, Record, entry_of
 from finetuna_flows.relaxation.recorded.recording import METHOD, Reading, Recording
 from finetuna_flows.relaxation.recorded.starts import StartingStructures
 from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.read import read_vasp_runs
 from finetuna_flows.structures.fingerprint import start_key
+from finetuna_flows.structures.names import name_of
+
+OF_FILES = ("method", "system", "by", "keys")
+"""What is said of files that do not say it themselves."""
 
 
 def recordings(
@@ -73,6 +83,8 @@ def recordings(
 
 def _vasp(source: Source) -> Recording:
     system, reading = source.reading.system or name_of(source.path), source.reading
+    if reading.keys is not None:
+        raise ValueError(f"{source.path} is VASP's own, whose labels are found; leave --keys out")
     if reading.method is not None or reading.by is not None:
         raise ValueError(
             f"{source.path} is VASP's own, which says itself how it relaxed one structure; leave "
@@ -99,7 +111,9 @@ def _vasp(source: Source) -> Recording:
 
 def _released(source: Source) -> Iterator[Recording]:
     reading = source.reading
-    said = [name for name in ("method", "system", "by") if getattr(reading, name) is not None]
+    said = [
+        name for name in ("method", "system", "by", "keys") if getattr(reading, name) is not None
+    ]
     if said:
         raise ValueError(
             f"{source.path} says itself which systems and methods it holds; leave "
@@ -138,6 +152,8 @@ def _one_released(each: Released, source: Source) -> Recording:
 def _of_file(source: Source, kind: Kind) -> Iterator[Recording]:
     path, reading = source.path, source.reading
     with open_contents(path, kind) as contents:
+        if reading.keys is not None:
+            contents = _relabelled(contents, reading.keys, path)
         groups = grouped(contents, reading.by, path.name)
         _refuse_labels_twice(groups[0], source)
         for group in groups:
@@ -149,7 +165,41 @@ def _of_file(source: Source, kind: Kind) -> Iterator[Recording]:
             records = read_records(group.entries, damaged)
             lost = len(group.entries) - len(records)
             found = joined(records, damaged, system, method, source, lost=lost)
+            if not records and _are_unlabelled(group):
+                found = replace(found, result=UnlabelledError(str(found.result)))
             yield replace(found, group=(group.system or "", group.method or ""))
+
+
+def _are_unlabelled(group: Group) -> bool:
+    """Whether all of it can be read, and is structures alone."""
+    try:
+        return not group.damaged and all(holds_no_label(each.atoms()) for each in group.entries)
+    except ParentError:
+        return False
+
+
+def _relabelled(contents: Contents, keys: Mapping[str, str], path: Path) -> Contents:
+    """The same frames, with labels from other names, one of which at least must be there."""
+    for quantity, key in keys.items():
+        there: set[str] = set()
+        for entry in contents.entries:
+            try:
+                kept = kept_values(entry.atoms())
+            except ParentError:
+                continue
+            there |= set(kept)
+            if key in kept:
+                break
+        else:
+            raise ValueError(
+                f"--keys says that the {quantity} is called {key!r} but nothing in {path} is; it "
+                f"has: {', '.join(sorted(there)) or 'nothing'}"
+            )
+    return replace(contents, entries=tuple(_other_labels(each, keys) for each in contents.entries))
+
+
+def _other_labels(entry: Entry, keys: Mapping[str, str]) -> Entry:
+    return entry_of(entry.where, entry.keys, lambda: relabelled(entry.atoms(), keys, entry.where))
 
 
 def _refuse_labels_twice(group: Group, source: Source) -> None:

@@ -13,9 +13,8 @@ from finetuna_flows.errors import FinetunaError, ParentError
 from finetuna_flows.geometry import Array
 from finetuna_flows.reasons import QueryReason
 from finetuna_flows.records import Decision, FitReport, Label, Prediction
+from finetuna_flows.relaxation.recorded.labels import FREE_ENERGY_KEYS, missing_labels
 
-FREE_ENERGY_KEYS = ("free_energy", "free_energy_vasp")
-"""Where in a frame's info the free energy is looked for if the calculator has none."""
 UNKNOWN = "unknown"
 """What ASE calls a calculator whose name a file does not keep."""
 
@@ -91,10 +90,9 @@ def record_of(atoms: Atoms, where: str, surrogates: Collection[str] = ()) -> Rec
     """
     results = dict(atoms.calc.results) if atoms.calc is not None else {}
     calculator = str(getattr(atoms.calc, "name", UNKNOWN))
-    for name in ("energy", "forces"):
-        if results.get(name) is None:
-            there = ", ".join(map(str, {**results, **atoms.info})) or "nothing"
-            raise ParentError(f"{where} has no {name} (it has: {there})")
+    missing = missing_labels(atoms, where)
+    if missing is not None:
+        raise missing
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise ParentError(f"{where} has positions or a cell that are not finite numbers")
     if not all(0 <= each < len(chemical_symbols) for each in atoms.numbers):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from finetuna_flows.errors import FinetunaError
 from finetuna_flows.records import Relaxation
+from finetuna_flows.relaxation.recorded.labels import check_label_keys
 from finetuna_flows.relaxation.run import check_threshold
 
 METHOD = "imported"
@@ -46,11 +48,15 @@ class Reading:
     """Keys that tell systems and methods in one file apart; see `groups.grouped`."""
     only: tuple[str, str] | None = None
     """System and method of the one relaxation to read; None: all."""
+    keys: Mapping[str, str] | None = None
+    """What a file calls ``energy``, ``forces`` and ``free_energy``, in eV and eV/Å, where that is
+    not ASE's own: ``{"energy": "REF_energy", "forces": "REF_forces"}``."""
 
     def __post_init__(self) -> None:
         """Refuse a threshold that cannot be reached, and words that say nothing."""
         for name in ("method", "system", "level"):
             check_words(name, getattr(self, name))
+        check_label_keys(self.keys)
         if self.fmax is not None:
             check_threshold(self.fmax)
 

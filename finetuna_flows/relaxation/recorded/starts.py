@@ -15,7 +15,7 @@ from finetuna_flows.geometry import largest_displacement
 from finetuna_flows.relaxation.recorded.formats import Kind, kind_of, open_contents
 from finetuna_flows.relaxation.vasp.history import SAME_CELL
 from finetuna_flows.relaxation.vasp.match import Indices, Started, matched
-from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.structures.constraints import with_cartesian_constraints
 from finetuna_flows.structures.fingerprint import SAME_START
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class StartingStructures:
     """
 
     def __init__(self, structures: Iterable[Atoms]) -> None:
-        self._structures = [without_scaled(each) for each in structures]
+        self._structures = [with_cartesian_constraints(each) for each in structures]
 
     @classmethod
     def read(cls, path: Path) -> StartingStructures:

@@ -40,7 +40,7 @@ from finetuna_flows.relaxation.vasp.join import join_runs
 from finetuna_flows.relaxation.vasp.merge import merged
 from finetuna_flows.relaxation.vasp.outcar import read_outcar
 from finetuna_flows.relaxation.vasp.vasprun import read_vasprun
-from finetuna_flows.structures.constraints import without_scaled
+from finetuna_flows.structures.constraints import with_cartesian_constraints
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ def _read_poscar(file: VaspFile) -> Atoms | None:
         with reading_with_ase(lambda: words):
             atoms = ase.io.read(text, format="vasp")
             assert isinstance(atoms, Atoms)
-            return without_scaled(atoms)
+            return with_cartesian_constraints(atoms)
     except (ParentError, *UNREADABLE) as exc:
         why = str(exc) if isinstance(exc, ParentError) else f"{words}: {exc}"
         logger.warning("%s; what it says is left out", why)
