@@ -43,7 +43,8 @@ FEW = 3
 """Contradicting labels that are told only; a relaxation stops at the next one, provided that they
 are more than `SHARE` of those that could be judged."""
 SHARE = 0.25
-"""Of the judged labels; where more contradict, the parent does, and not one calculation."""
+"""Of the judged labels; where more contradict, and more than one, the parent does, and not one
+calculation."""
 FACTORS = {
     -1.0: "forces of the wrong sign",
     51.4221: "forces in Hartree/Bohr",
@@ -125,8 +126,7 @@ class Consistency:
     @property
     def gradient(self) -> bool:
         """Whether the forces may pass for the gradient of the energies."""
-        share = self.contradicting / self.judged if self.judged else 0.0
-        return not self.newest_contradicts and share <= SHARE
+        return not self.newest_contradicts and self.contradicting <= max(1, SHARE * self.judged)
 
     @property
     def hopeless(self) -> bool:
@@ -245,6 +245,23 @@ def check_consistency(steps: Iterable[Step], free: Mask) -> Consistency:
     for step in steps:
         check.add(step)
     return check.result
+
+
+def changes_as_told(first: Step, second: Step) -> bool:
+    """Whether the energy between two near labels changes by what their forces say, within a half.
+
+    That tells right forces from those of another unit or sign beside a minimum too, where a
+    tolerance in proportion to the change of slope exceeds the whole change of the energy. Changes
+    below half of `ENERGY_FLOOR` tell nothing.
+    """
+    if first.label is None or second.label is None:
+        raise ValueError("both steps need a label")
+    way = second.positions - first.positions
+    mean = (first.label.forces + second.label.forces) / 2
+    told = -float((mean * way).sum())
+    change = second.label.force_energy - first.label.force_energy
+    size = max(abs(change), abs(told))
+    return size > ENERGY_FLOOR / 2 and abs(change - told) <= size / 2
 
 
 def _net_force(label: Label) -> float:

@@ -33,6 +33,10 @@ class QueryReason(Reason):
     ENDPOINT = "endpoint", "nothing ends on a predicted force"
     CUSTOM = "custom", "a criterion of the user's own asks"
     TAIL = "tail", "so near the minimum the parent's own forces lead"
+    CONSISTENCY = (
+        "consistency",
+        "the parent's forces contradicted its energies, so it is asked once more beside the end",
+    )
     PARENT_DRIVEN = "parent_driven", "the method asks the parent at every geometry"
 
 

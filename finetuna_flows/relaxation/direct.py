@@ -11,6 +11,7 @@ from finetuna_flows.geometry import moved
 from finetuna_flows.protocols import ParentCalculator, Surrogate
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Decision, Relaxation, Step
+from finetuna_flows.relaxation.beside_end import settle
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.on_parent import walk_on_parent
@@ -41,7 +42,8 @@ def relax_on_parent(
     check_optimizer(optimizer, ON_THE_PARENT)
     run = Run(start, fmax, limits, ledger, observers)
     reason = walk_on_parent(start, parent, optimizer, run)
-    return run.finish(optimizer, parent.level, reason)
+    reason, end = settle(run, parent, reason)
+    return run.finish(optimizer, parent.level, reason, end)
 
 
 def relax_warm_start(
@@ -80,7 +82,8 @@ def relax_warm_start(
     if reason in (StopReason.CONVERGED, StopReason.OPTIMIZER_GAVE_UP):
         reached = moved(start, run.history[-1].positions)
         reason = walk_on_parent(reached, parent, optimizer, run)
-    return run.finish("warm_start", parent.level, reason)
+    reason, end = settle(run, parent, reason)
+    return run.finish("warm_start", parent.level, reason, end)
 
 
 def _predicted(atoms: Atoms, surrogate: Surrogate, run: Run) -> Step:

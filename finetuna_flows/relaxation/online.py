@@ -9,6 +9,7 @@ from ase import Atoms
 from finetuna_flows.protocols import FineTuner, ParentCalculator, QueryCriterion, Surrogate
 from finetuna_flows.reasons import StopReason
 from finetuna_flows.records import Relaxation, Step
+from finetuna_flows.relaxation.beside_end import settle
 from finetuna_flows.relaxation.checkpoint import Ledger
 from finetuna_flows.relaxation.learner import Learner
 from finetuna_flows.relaxation.limits import Limits
@@ -78,4 +79,5 @@ def relax_online(
     newest = run.history[-1]
     if tail is not None and reason is StopReason.CONVERGED and not run.below_threshold(newest):
         reason = tail.walk(run.history.at(newest), surrogate, parent, run)
-    return run.finish("online", parent.level, reason)
+    reason, end = settle(run, parent, reason)
+    return run.finish("online", parent.level, reason, end)

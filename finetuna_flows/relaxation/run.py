@@ -103,11 +103,26 @@ class Run:
             return None
         return self._limits.exceeded(self.history, time.perf_counter() - self._started)
 
-    def finish(self, method: str, level: str, reason: StopReason) -> Relaxation:
-        """Close the books; where it returns to the best label, it ends there unless converged."""
+    def can_still_ask(self) -> bool:
+        """Whether no limit forbids one more label."""
+        return self._limits.exceeded(self.history, time.perf_counter() - self._started) is None
+
+    def finish(
+        self, method: str, level: str, reason: StopReason, end: Step | None = None
+    ) -> Relaxation:
+        """Close the books.
+
+        Parameters
+        ----------
+        method, level, reason
+            See `Relaxation`.
+        end
+            The labelled step where it ends. None: the best one where the run returns to the best
+            and is not converged, else the newest one.
+        """
         history = self.history
         best = history.returns_to_best and reason is not StopReason.CONVERGED
-        end = history.best_labelled if best else history.last_labelled
+        end = end or (history.best_labelled if best else history.last_labelled)
         return Relaxation(
             method=method,
             level=level,

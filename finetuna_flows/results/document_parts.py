@@ -58,7 +58,8 @@ class ForceConsistency(Document):
     """Whether the parent's forces are the gradient of its energies, as far as its labels tell."""
 
     gradient: bool
-    """False where the newest judged label contradicts, or more than a quarter of them do."""
+    """False where the newest judged label contradicts, or more than one and a quarter of all.
+    The run may be converged all the same: where one more label beside its end agrees with it."""
     judged: int
     """Labels near enough to an earlier one for their energies and forces to be compared."""
     contradicting: int

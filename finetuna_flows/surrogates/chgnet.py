@@ -88,7 +88,8 @@ class CHGNetSurrogate(HeadedSurrogate[CrystalGraph]):
             _wrapped_fractions(atoms),
         )
         graph: CrystalGraph = self._network.graph_converter(structure)
-        self.tell_isolated(atoms, graph.atom_graph[:, 0].tolist(), graph.atom_graph_cutoff)
+        centres = graph.atom_graph.reshape(-1, 2)[:, 0].tolist()  # without edges it has no columns
+        self.tell_isolated(atoms, centres, graph.atom_graph_cutoff)
         graph.lattice = graph.lattice.detach()  # no stress is asked for
         moved: CrystalGraph = graph.to(str(self._device))
         return moved

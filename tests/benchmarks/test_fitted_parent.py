@@ -48,6 +48,7 @@ def off_the_path(calculator: FittedParentCalculator) -> Atoms:
     return atoms
 
 
+@pytest.mark.slow
 def test_forces_are_minus_the_gradient(calculator: FittedParentCalculator) -> None:
     atoms = off_the_path(calculator)
     forces, step = atoms.get_forces(apply_constraint=False), 1e-4
@@ -62,11 +63,13 @@ def test_forces_are_minus_the_gradient(calculator: FittedParentCalculator) -> No
             assert forces[atom, axis] == pytest.approx(-slope, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fixed_atom_has_no_force(calculator: FittedParentCalculator) -> None:
     forces = off_the_path(calculator).get_forces(apply_constraint=False)
     assert not forces[calculator.parent.fixed].any()
 
 
+@pytest.mark.slow
 def test_wrapped_atoms_are_the_same(calculator: FittedParentCalculator) -> None:
     atoms = off_the_path(calculator)
     energy, forces = atoms.get_potential_energy(), atoms.get_forces()
@@ -75,6 +78,7 @@ def test_wrapped_atoms_are_the_same(calculator: FittedParentCalculator) -> None:
     np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_bfgs_goes_as_on_the_labels(calculator: FittedParentCalculator) -> None:
     real, fitted = oxygen_on_copper(), calculator.parent.start
     real.calc, fitted.calc = EMT(), calculator
@@ -87,6 +91,7 @@ def test_bfgs_goes_as_on_the_labels(calculator: FittedParentCalculator) -> None:
     assert not calculator.results["off_domain"]
 
 
+@pytest.mark.slow
 def test_far_from_the_labels_is_off_domain(calculator: FittedParentCalculator) -> None:
     atoms = calculator.parent.start
     atoms.positions[-1, 2] += 0.5
@@ -100,6 +105,7 @@ def test_far_from_the_labels_is_off_domain(calculator: FittedParentCalculator) -
     assert calculator.results["distance_to_data"] == pytest.approx(naive)
 
 
+@pytest.mark.slow
 def test_other_atoms_are_refused(calculator: FittedParentCalculator) -> None:
     atoms = oxygen_on_copper()
     atoms.symbols[-1] = "N"
@@ -108,6 +114,7 @@ def test_other_atoms_are_refused(calculator: FittedParentCalculator) -> None:
         atoms.get_potential_energy()
 
 
+@pytest.mark.slow
 def test_a_moved_fixed_atom_is_refused(calculator: FittedParentCalculator) -> None:
     atoms = oxygen_on_copper()
     atoms.set_constraint()

@@ -12,6 +12,7 @@ from benchmarks.store import main, relaxed, variants
 from finetuna_flows.results.documents import RelaxationDoc
 
 
+@pytest.mark.slow
 def test_both_stores_find_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--folder", str(tmp_path), "--documents", "80", "--plain", "80"])
     said = capsys.readouterr().out

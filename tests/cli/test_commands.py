@@ -311,6 +311,7 @@ def labels_on_disk(folder: Path) -> int:
     return len(ledger.read_text().splitlines()) - 1 if ledger.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "words"),
     [
@@ -341,6 +342,7 @@ def test_an_interrupted_command_resumes(
     assert json.loads(done.stdout)["replayed_calls"] >= 2
 
 
+@pytest.mark.slow
 def test_on_a_terminal_progress_is_live(folder: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(

@@ -311,6 +311,7 @@ def test_an_option_that_says_nothing_is_refused(
     assert not (tmp_path / "st").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.skipif(not PUBLISHED.exists(), reason=f"no published data in {PUBLISHED}")
 def test_what_the_authors_released(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_the_same_settings_serve_vasps_own_relaxation(inputs: Path) -> None:
     assert re.search(r"BFGS +yes .*[+-]0\.0\d+ .*same", result.stdout)  # of one level of theory
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_with_the_labels(inputs: Path, tmp_path: Path) -> None:
     words = ["relax", "--vasp-inputs", "inputs", "--adsorbate", "8", "--method", "BFGS"]
     first = subprocess.Popen(

@@ -33,9 +33,6 @@ from tests.children import wait_until
 from tests.colocation.conftest import socket_folders
 from tests.contracts.parent import ParentContract, shaken
 
-FEW = 25
-"""Labels of a relaxation."""
-
 
 def is_in(pid: int, folder: Path) -> bool:
     """Whether a process runs below a folder."""
@@ -58,6 +55,8 @@ class EngineContract(ParentContract):
     turned_tolerance: float | None = None
     """eV and eV/Å; between orientations, of an engine with a grid. None: as for one geometry."""
     fmax = 0.05
+    few = 25
+    """Labels of a relaxation."""
     """eV/Å; of a relaxation."""
 
     @classmethod
@@ -226,6 +225,6 @@ class EngineContract(ParentContract):
         assert isinstance(ended, Response), ended
         document = RelaxationDoc.model_validate(ended.output)
         assert document.converged
-        assert document.parent_calls <= FEW
+        assert document.parent_calls <= self.few
         assert "by i-PI" in document.level_of_theory
         assert sorted(each.name for each in (tmp_path / "run").rglob("engine/*")) == ["0000"]

@@ -69,6 +69,11 @@ def noisy() -> EMT:
     )
 
 
+def another_state(first: int) -> EMT:
+    """Energies are lower by 0.3 eV from a call on, as where the density changed its state."""
+    return AlteredEmt(lambda energy, forces, call: (energy - 0.3 * (call >= first), forces))
+
+
 def one_wrong_label() -> EMT:
     """The fourth energy is off by 0.3 eV, as of a calculation that ended in another state."""
     return AlteredEmt(lambda energy, forces, call: (energy + 0.3 * (call == 3), forces))

@@ -76,6 +76,7 @@ def check_agreement(relaxed: Any, served: Any) -> None:
     assert served.spec["parent"] == relaxed.spec["parent"]["parent"]
 
 
+@pytest.mark.slow
 def test_twins_meet_in_the_store_and_agree(tmp_path: Path, meeting_place: Path) -> None:
     store = local_job_store(tmp_path / "store")
     flow = twins(rendezvous=StoreRendezvous()).make(oxygen_on_copper())

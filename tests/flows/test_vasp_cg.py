@@ -251,6 +251,7 @@ def test_a_fresh_start_sets_the_finished_one_aside(tmp_path: Path) -> None:
     assert (tmp_path / "VASP_CG.1" / "OUTCAR").stat().st_mtime_ns == first
 
 
+@pytest.mark.slow
 def test_vasp_ends_with_the_job_that_is_killed(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path\nfrom tests.flows.test_vasp_cg import maker, run\n"

@@ -9,7 +9,7 @@ import pytest
 
 from finetuna_flows.parents.specs import AseParentSpec
 from finetuna_flows.protocols import ParentCalculator
-from finetuna_flows.reasons import StopReason
+from finetuna_flows.reasons import QueryReason, StopReason
 from finetuna_flows.records import Relaxation
 from finetuna_flows.relaxation.limits import Limits
 from finetuna_flows.relaxation.tail import Tail
@@ -91,6 +91,43 @@ def test_a_resumed_run_finds_it_again(tmp_path: Path) -> None:
     assert resumed.stop_reason is StopReason.INCONSISTENT_FORCES
     assert sum(step.replayed for step in resumed.labelled) == 3
     assert resumed.parent_calls == relax("direct", "wrong_sign", tmp_path / "anew").parent_calls
+
+
+def test_another_state_at_the_end_is_told_from_wrong_forces_by_one_more_label(
+    tmp_path: Path,
+) -> None:
+    calls = relax("direct", "honest", tmp_path / "honest").parent_calls
+    target = "tests.fakes.inconsistent_engines:another_state"
+
+    def again() -> Relaxation:
+        parent = AseParentSpec(target, {"first": calls - 1}).build()
+        limits = Limits(max_parent_calls=CALLS)
+        return direct(oxygen_on_copper(), tmp_path / "state", parent=parent, limits=limits)
+
+    relaxation = again()
+    assert relaxation.converged
+    assert relaxation.parent_calls == calls + 1
+    asked, beside = relaxation.labelled[-2:]
+    assert beside.decision.reasons == (QueryReason.CONSISTENCY,)
+    assert relaxation.endpoint is asked
+    found = build_relaxation_doc(relaxation, name="BFGS", spec={}).force_consistency
+    assert found is not None
+    assert "labels 27 and 28" in (found.contradiction or "")
+    resumed = again()
+    assert resumed.converged
+    assert all(step.replayed for step in resumed.labelled)
+    assert resumed.ended_at == relaxation.ended_at
+
+
+def test_where_no_label_is_left_to_ask_a_contradicted_end_is_no_minimum(tmp_path: Path) -> None:
+    calls = relax("direct", "honest", tmp_path / "honest").parent_calls
+    parent = AseParentSpec(
+        "tests.fakes.inconsistent_engines:another_state", {"first": calls - 1}
+    ).build()
+    limits = Limits(max_parent_calls=calls)
+    relaxation = direct(oxygen_on_copper(), tmp_path / "state", parent=parent, limits=limits)
+    assert relaxation.stop_reason is StopReason.INCONSISTENT_FORCES
+    assert relaxation.parent_calls == calls
 
 
 def test_noisy_forces_are_told_as_noisy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

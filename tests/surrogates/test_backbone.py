@@ -120,6 +120,7 @@ def test_heads_say_together_what_they_say_alone(name: str) -> None:
     assert_said_alone(ensemble, elsewhere, frame.atoms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_heads_learn_together_what_they_learn_alone(name: str) -> None:
     ensemble, frame = heads(name), labelled()

@@ -193,6 +193,9 @@ def test_an_isolated_atom_is_told_once_and_has_a_constant_energy(
     assert "CHGNet gives them a constant energy and no force" in told[0]
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Converting a tensor with requires_grad=True to a scalar:UserWarning"
+)
 def test_its_own_calculator_answers_for_an_isolated_atom_too() -> None:
     """It used to refuse; from 0.4.2 on it prints a warning."""
     boxed = with_a_lone_oxygen()

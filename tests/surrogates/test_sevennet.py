@@ -159,6 +159,7 @@ def test_its_head_learns_a_label() -> None:
     assert surrogate.predict(atoms).energy == pytest.approx(0.0, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "modal"),
     [("7net-mf-0", "PBE"), pytest.param("7net-0", None, marks=pytest.mark.slow)],
@@ -234,6 +235,7 @@ def test_what_was_not_prepared_is_refused() -> None:
             ask(water())
 
 
+@pytest.mark.slow
 def test_another_readout_predicts_but_offers_no_seam(tmp_path: Path) -> None:
     with_maps = load_checkpoint("7net-0")
     config = with_maps.config | {
