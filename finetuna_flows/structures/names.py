@@ -24,7 +24,7 @@ PROGRAMS = frozenset({
 })  # fmt: skip
 """Files and folders called after the program say nothing of the structure."""
 STAGES = frozenset({
-    "calc", "calculation", "input", "inputs", "job", "opt", "optimization", "out", "output",
+    "calc", "calculation", "job", "opt", "optimization", "out", "output",
     "outputs", "relax", "relaxation", "result", "results", "run", "scf", "static",
 })  # fmt: skip
 """Neither do folders called after what is done in them."""

@@ -19,6 +19,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data" / "finetuna"
 SYSTEMS = ("1135151", "1979576", "2500909")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.shared_data,
     pytest.mark.skipif(not DATA.exists(), reason=f"no published data in {DATA}"),
 ]

@@ -75,6 +75,7 @@ def check_resumes(halves: Halves, what: str) -> None:
     halves.check_end()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "who", "moment", "number"), CASES)
 def test_a_half_is_ended(
     what: str, who: str, moment: str, number: signal.Signals, halves: Halves

@@ -17,6 +17,7 @@ pytest.importorskip("fireworks", reason="needs the extra `fireworks`")
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_rapidfire_completes_a_comparison(tmp_path: Path) -> None:
     database = tmp_path / "database.json"
     database.write_text("{}")

@@ -19,6 +19,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data" / "finetuna"
 STARTS = DATA / "initial_structures.extxyz"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.shared_data,
     pytest.mark.skipif(not STARTS.exists(), reason=f"no published data in {DATA}"),
 ]

@@ -116,6 +116,7 @@ class NothingLearned:
         return FitReport("nothing", len(frames), 0.0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["FIRE", "MDMin"])
 def test_the_parent_is_never_asked_twice_for_one_geometry(optimizer: str, tmp_path: Path) -> None:
     surrogate = CompositeSurrogate(AseSurrogateSpec(MORSE, MORSE_ARGUMENTS).build())

@@ -27,6 +27,7 @@ LAYOUT = DATA / "authors_layout"
 STARTS = DATA / "initial_structures.extxyz"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.shared_data,
     pytest.mark.skipif(not STARTS.exists(), reason=f"no published data in {DATA}"),
 ]

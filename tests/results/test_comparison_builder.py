@@ -251,6 +251,7 @@ def test_other_rules_judge_anew(store: JobStore, runs: dict[str, Relaxation]) ->
     assert builder.target.count() == 1
 
 
+@pytest.mark.slow
 def test_several_processes_build_as_one_does(tmp_path: Path, runs: dict[str, Relaxation]) -> None:
     store = local_job_store(tmp_path)
     store.connect()

@@ -14,6 +14,7 @@ from finetuna_flows.results.figures.systems import systems_figure
 from tests.results.published import DATA, published_comparisons, reference_table
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.shared_data,
     pytest.mark.skipif(not DATA.exists(), reason=f"no published data in {DATA}"),
 ]

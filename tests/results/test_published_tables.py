@@ -16,6 +16,7 @@ from finetuna_flows.results.tables.study import study_of
 from tests.results.published import DATA, published_comparisons, reference_table
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.shared_data,
     pytest.mark.skipif(not DATA.exists(), reason=f"no published data in {DATA}"),
 ]

@@ -154,6 +154,7 @@ def train_below_the_head(surrogate: Surrogate) -> None:
     assert [weight._version for weight in below] == versions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_a_member_trained_below_its_head_is_asked_by_itself(name: str) -> None:
     ensemble, atoms = heads(name), slab()

@@ -47,6 +47,7 @@ def sevennet() -> SevenNetSurrogate:
     return SevenNetSurrogate()
 
 
+@pytest.mark.slow
 class TestSevenNet(
     CacheableSurrogateContract, FeatureSurrogateContract, BranchingSurrogateContract
 ):
