@@ -293,3 +293,24 @@ def test_nothing_left(frames: list[Atoms], tmp_path: Path) -> None:
     assert isinstance(found.result, FinetunaError)
     assert "not finite numbers; so nothing is left of it" in str(found.result)
     assert len(found.damaged) == 1
+
+
+@pytest.mark.parametrize("part", ["positions", "forces"])
+def test_numbers_that_no_structure_has_are_told(
+    part: str, frames: list[Atoms], tmp_path: Path
+) -> None:
+    """As a damaged byte of an exponent leaves them: finite, but their squares are not."""
+    images = [
+        frame(each, each.get_potential_energy(), each.get_forces(apply_constraint=False).copy())
+        for each in frames
+    ]
+    if part == "positions":
+        images[3].positions[0, 0] = 1e200
+        images[3].calc.atoms = images[3].copy()
+    else:
+        images[3].calc.results["forces"][0, 0] = 1e200
+    path = write_frames(images, tmp_path / "run.traj")
+    (found,) = recordings(path)
+    assert energies(found) == without(frames, 3)
+    (told,) = found.damaged
+    assert "beyond 1e+09" in told

@@ -15,6 +15,8 @@ from finetuna_flows.reasons import QueryReason
 from finetuna_flows.records import Decision, FitReport, Label, Prediction
 from finetuna_flows.relaxation.recorded.labels import FREE_ENERGY_KEYS, missing_labels
 
+LARGEST = 1e9
+"""Å and eV/Å; what is larger comes of a damaged byte, and its square may overflow."""
 UNKNOWN = "unknown"
 """What ASE calls a calculator whose name a file does not keep."""
 
@@ -98,6 +100,13 @@ def record_of(atoms: Atoms, where: str, surrogates: Collection[str] = ()) -> Rec
     if not all(0 <= each < len(chemical_symbols) for each in atoms.numbers):
         raise ParentError(f"{where} has atomic numbers that are of no element")
     energy, forces = float(results["energy"]), shaped(results["forces"], len(atoms), where)
+    if (
+        max(abs(each).max(initial=0.0) for each in (atoms.positions, atoms.cell.array, forces))
+        > LARGEST
+    ):
+        raise ParentError(
+            f"{where} has positions, a cell or forces beyond {LARGEST:g} Å or eV/Å; it is damaged"
+        )
     predicted = calculator in surrogates
     try:
         return Record(
