@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -100,10 +101,8 @@ def record_of(atoms: Atoms, where: str, surrogates: Collection[str] = ()) -> Rec
     if not all(0 <= each < len(chemical_symbols) for each in atoms.numbers):
         raise ParentError(f"{where} has atomic numbers that are of no element")
     energy, forces = float(results["energy"]), shaped(results["forces"], len(atoms), where)
-    if (
-        max(abs(each).max(initial=0.0) for each in (atoms.positions, atoms.cell.array, forces))
-        > LARGEST
-    ):
+    sizes = [abs(each).max(initial=0.0) for each in (atoms.positions, atoms.cell.array, forces)]
+    if LARGEST < max(sizes) < math.inf:
         raise ParentError(
             f"{where} has positions, a cell or forces beyond {LARGEST:g} Å or eV/Å; it is damaged"
         )
